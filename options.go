@@ -1,0 +1,355 @@
+package zep
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// The environment variables that NewClient reads, and its defaults.
+const (
+	envBaseURL = "ZEP_API_URL"
+	envAPIKey  = "ZEP_API_KEY"
+
+	defaultBaseURL     = "http://localhost:8000"
+	defaultUserAgent   = "zep-go"
+	defaultTimeout     = 60 * time.Second
+	defaultMaxAttempts = 4
+	defaultMinBackoff  = 100 * time.Millisecond
+	defaultMaxBackoff  = 5 * time.Second
+)
+
+// An Option sets up a [Client]. Options are applied in their order by [NewClient], which returns the errors of all of them.
+type Option func(*config) error
+
+// config is what options set. The API key is kept in a function, so that no way of printing a Client can show it.
+type config struct {
+	baseURL           *url.URL
+	authorization     func() []string
+	httpClient        *http.Client
+	timeout           time.Duration
+	maxAttempts       int
+	minBackoff        time.Duration
+	maxBackoff        time.Duration
+	userAgent         []string
+	logger            *slog.Logger
+	concurrentUpdates bool
+}
+
+// newConfig applies options over the environment over the defaults.
+func newConfig(opts []Option) (config, error) {
+	cfg := config{
+		timeout:     defaultTimeout,
+		maxAttempts: defaultMaxAttempts,
+		minBackoff:  defaultMinBackoff,
+		maxBackoff:  defaultMaxBackoff,
+		userAgent:   []string{defaultUserAgent},
+	}
+	var wrong []string
+	for i, opt := range opts {
+		if opt == nil {
+			wrong = append(wrong, fmt.Sprintf("option %d is nil", i+1))
+		} else if err := opt(&cfg); err != nil {
+			wrong = append(wrong, err.Error())
+		}
+	}
+	if wrong != nil {
+		return cfg, errors.New("zep: NewClient: " + strings.Join(wrong, "; "))
+	}
+	// The environment fills only what no option said, so that a variable that does not matter cannot fail.
+	if cfg.baseURL == nil {
+		from, raw := envBaseURL, os.Getenv(envBaseURL)
+		if raw == "" {
+			from, raw = "default", defaultBaseURL
+		}
+		if err := WithBaseURL(raw)(&cfg); err != nil {
+			return cfg, fmt.Errorf("zep: NewClient: %s: %w", from, err)
+		}
+	}
+	if cfg.authorization == nil {
+		if err := WithAPIKey(os.Getenv(envAPIKey))(&cfg); err != nil {
+			return cfg, fmt.Errorf("zep: NewClient: %s: %w", envAPIKey, err)
+		}
+	}
+	return cfg, nil
+}
+
+// WithBaseURL sets where the server is: scheme (http or https), host, and a path if a proxy serves Zep below one. The
+// client adds /api/v1. Default: the environment variable ZEP_API_URL, or else http://localhost:8000.
+//
+// A URL with user info, a query or a fragment is refused.
+func WithBaseURL(baseURL string) Option {
+	return func(c *config) (err error) {
+		c.baseURL, err = parseBaseURL(baseURL)
+		return err
+	}
+}
+
+func parseBaseURL(raw string) (*url.URL, error) {
+	// What can't be shown without a risk of showing a password is not shown, and neither is the parser's quote of it.
+	shown := strconv.Quote(raw)
+	if strings.Contains(raw, "@") {
+		shown = "(not shown: it has an @)"
+	}
+	refuse := func(why string) (*url.URL, error) {
+		return nil, fmt.Errorf("base URL %s %s: it must be like %s", shown, why, defaultBaseURL)
+	}
+	u, err := url.Parse(raw)
+	switch {
+	case raw == "":
+		return refuse("is empty")
+	case err != nil:
+		return refuse("is no URL")
+	case u.User != nil:
+		return refuse("has user info (set the API key with WithAPIKey)")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return refuse("has no http:// or https://")
+	case u.Opaque != "" || u.Hostname() == "":
+		return refuse("has no host")
+	case strings.Contains(raw, "?"):
+		return refuse("has a query")
+	case strings.Contains(raw, "#"):
+		return refuse("has a fragment")
+	}
+	if port := u.Port(); port != "" || strings.HasSuffix(u.Host, ":") {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return refuse("has no valid port")
+		}
+	}
+	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
+	return u, nil
+}
+
+// WithAPIKey sets the JWT that is sent as a bearer token with every request. Default: the environment variable
+// ZEP_API_KEY. "" sends none, whatever the environment says: a Zep server asks for none unless it is configured to.
+//
+// A key with a control character, such as the line break at the end of a file, is refused.
+func WithAPIKey(key string) Option {
+	return func(c *config) error {
+		if !validHeaderValue(key) {
+			return errors.New("the API key has a control character in it (a line break at its end?); it is not shown here")
+		}
+		var header []string
+		if key != "" {
+			header = []string{"Bearer " + key}
+		}
+		c.authorization = func() []string { return header }
+		return nil
+	}
+}
+
+// WithHTTPClient makes every request go through the given client: its Transport (looked up anew for every request; nil is
+// [http.DefaultTransport]), its Jar and its Timeout, which bounds each attempt. The client is never written to, and its
+// CheckRedirect is not used: no redirect is followed.
+//
+// Default: a transport of the Client's own, made for many concurrent calls to one host, with proxies from the environment,
+// HTTP/2 and at least TLS 1.2; or http.DefaultTransport, while it is not the one that net/http came with, as after
+// httpmock.Activate.
+func WithHTTPClient(client *http.Client) Option {
+	return func(c *config) error {
+		if client == nil {
+			return errors.New("WithHTTPClient: the client is nil: leave the option out for the default")
+		}
+		c.httpClient = client
+		return nil
+	}
+}
+
+// WithTimeout sets how long a call may take, all its attempts and waits together. Default: 60 s. A nearer deadline of the
+// call's context goes first; [RequestTimeout] sets it for one call. Of a walk it bounds each page, not the whole.
+func WithTimeout(timeout time.Duration) Option {
+	return func(c *config) error {
+		c.timeout = timeout
+		return checkTimeout("WithTimeout", timeout)
+	}
+}
+
+// WithMaxAttempts sets how often a call is tried at the most, the first time included: 1 is never again. Default: 4.
+// [RequestMaxAttempts] sets it for one call. What is tried again is told in the package documentation.
+func WithMaxAttempts(attempts int) Option {
+	return func(c *config) error {
+		c.maxAttempts = attempts
+		return checkMaxAttempts("WithMaxAttempts", attempts)
+	}
+}
+
+// WithBackoff sets the waits between attempts: a random time (full jitter) of up to min before the second, and up to twice
+// as much before each later one, never over max. Default: 100 ms and 5 s. A longer Retry-After of the server's is honoured up
+// to 30 s, whatever max is.
+func WithBackoff(min, max time.Duration) Option {
+	return func(c *config) error {
+		if min < 0 || max < min {
+			return fmt.Errorf("WithBackoff(%v, %v): want 0 <= min <= max", min, max)
+		}
+		c.minBackoff, c.maxBackoff = min, max
+		return nil
+	}
+}
+
+// WithUserAgent sets the User-Agent header. Default: zep-go.
+func WithUserAgent(userAgent string) Option {
+	return func(c *config) error {
+		if userAgent == "" || !validHeaderValue(userAgent) {
+			return errors.New("WithUserAgent: the value is empty or has a control character in it")
+		}
+		c.userAgent = []string{userAgent}
+		return nil
+	}
+}
+
+// WithLogger makes the client tell what it does: one debug record an attempt (verb, route, status, duration, attempt), and
+// a warning before each retry. Ids, bodies, headers and the API key are never logged. Default, and with nil: silence.
+func WithLogger(logger *slog.Logger) Option {
+	return func(c *config) error {
+		c.logger = logger
+		return nil
+	}
+}
+
+// WithConcurrentUpdates lets updates of one record go out side by side. By default a Client sends them one after the
+// other, because the server loses updates otherwise: of 320 concurrent metadata updates of one user, each answered with
+// 200, Zep 0.27.2 kept 94. Use it only where each record has one writer anyway.
+func WithConcurrentUpdates() Option {
+	return func(c *config) error {
+		c.concurrentUpdates = true
+		return nil
+	}
+}
+
+// A RequestOption changes one call. Given to a walk (ListChunked, All), it goes for each of its pages.
+type RequestOption func(*request) error
+
+// request is what request options set.
+type request struct {
+	timeout     time.Duration
+	maxAttempts int
+	header      http.Header
+	capture     **http.Response
+}
+
+func (c *config) newRequest(opts []RequestOption) (request, error) {
+	r := request{timeout: c.timeout, maxAttempts: c.maxAttempts}
+	for i, opt := range opts {
+		if opt == nil {
+			return r, fmt.Errorf("%w: request option %d is nil", ErrBadRequest, i+1)
+		}
+		if err := opt(&r); err != nil {
+			return r, fmt.Errorf("%w: %w", ErrBadRequest, err)
+		}
+	}
+	return r, nil
+}
+
+// RequestTimeout is [WithTimeout] for one call.
+func RequestTimeout(timeout time.Duration) RequestOption {
+	return func(r *request) error {
+		r.timeout = timeout
+		return checkTimeout("RequestTimeout", timeout)
+	}
+}
+
+// RequestMaxAttempts is [WithMaxAttempts] for one call.
+func RequestMaxAttempts(attempts int) RequestOption {
+	return func(r *request) error {
+		r.maxAttempts = attempts
+		return checkMaxAttempts("RequestMaxAttempts", attempts)
+	}
+}
+
+// RequestHeader sets a header of one call, in place of the client's own of that name. Refused are names and values that HTTP
+// does not allow, and the headers that would change how the request is sent or repeated behind the client's back: Host,
+// Connection, Content-Length, Transfer-Encoding, Trailer, Accept-Encoding, Idempotency-Key, X-Idempotency-Key.
+func RequestHeader(key, value string) RequestOption {
+	return func(r *request) error {
+		if !validHeaderName(key) {
+			return fmt.Errorf("RequestHeader: %q is no header name", key)
+		}
+		key := http.CanonicalHeaderKey(key)
+		if slices.Contains(reservedHeaders, key) {
+			return fmt.Errorf("RequestHeader: %s is the transport's own", key)
+		}
+		if !validHeaderValue(value) {
+			return fmt.Errorf("RequestHeader: the value of %s has a control character in it", key)
+		}
+		if r.header == nil {
+			r.header = http.Header{}
+		}
+		r.header.Set(key, value)
+		return nil
+	}
+}
+
+// reservedHeaders would be ignored by net/http, switch off its decompression, or, an idempotency key, make it send a write
+// twice without this client's knowledge.
+var reservedHeaders = []string{
+	"Host", "Connection", "Content-Length", "Transfer-Encoding", "Trailer", "Accept-Encoding",
+	"Idempotency-Key", "X-Idempotency-Key",
+}
+
+// CaptureResponse stores the last response of the call in *response, also when the call fails, and nil if there was
+// none. Its body has been read, and can be read once more from Body: whole of a success, the first 64 KiB of an error. Its Request
+// is without the Authorization header.
+func CaptureResponse(response **http.Response) RequestOption {
+	return func(r *request) error {
+		if response == nil {
+			return errors.New("CaptureResponse: the pointer is nil")
+		}
+		r.capture = response
+		return nil
+	}
+}
+
+func checkTimeout(name string, timeout time.Duration) error {
+	if timeout <= 0 {
+		return fmt.Errorf("%s(%v): want more than 0", name, timeout)
+	}
+	return nil
+}
+
+func checkMaxAttempts(name string, attempts int) error {
+	if attempts < 1 {
+		return fmt.Errorf("%s(%d): want at least 1", name, attempts)
+	}
+	return nil
+}
+
+func validHeaderValue(value string) bool {
+	return !strings.ContainsFunc(value, unicode.IsControl)
+}
+
+// validHeaderName reports whether the name is a token of RFC 9110.
+func validHeaderName(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
+}
+
+// standardTransport is http.DefaultTransport as net/http made it, so that a replaced one can be told.
+var standardTransport, _ = http.DefaultTransport.(*http.Transport)
+
+// newTransport is the transport for a Client whose caller gave none.
+func newTransport() *http.Transport {
+	t := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
+	if standardTransport != nil {
+		t = standardTransport.Clone()
+	}
+	if t.TLSClientConfig == nil {
+		t.TLSClientConfig = &tls.Config{}
+	}
+	t.TLSClientConfig.MinVersion = max(t.TLSClientConfig.MinVersion, tls.VersionTLS12)
+	// One host is all there is to talk to, and hundreds of goroutines may do so at once. A connection that is closed because
+	// it is the third idle one costs the next call a handshake.
+	t.MaxIdleConns = 0
+	t.MaxIdleConnsPerHost = 256
+	t.MaxResponseHeaderBytes = 1 << 20
+	return t
+}
