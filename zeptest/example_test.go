@@ -1,0 +1,93 @@
+package zeptest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+
+	"github.com/zep-go/zep"
+	"github.com/zep-go/zep/zeptest"
+)
+
+func Example() {
+	server := zeptest.NewServer()
+	defer server.Close()
+	client, err := server.Client()
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	ctx := context.Background()
+	if _, err := client.User.Add(ctx, &zep.CreateUserRequest{UserID: "jane", Email: "jane@example.com"}); err != nil {
+		log.Fatal(err)
+	}
+	user, err := client.User.Get(ctx, "jane")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(user.ID, user.Email)
+
+	_, err = client.User.Get(ctx, "john")
+	fmt.Println(errors.Is(err, zep.ErrNotFound))
+	// Output:
+	// 1 jane@example.com
+	// true
+}
+
+func ExampleServer_Inject() {
+	server := zeptest.NewServer()
+	defer server.Close()
+	client, err := server.Client(zep.WithMaxAttempts(1))
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// A proxy that loses the answer: the user is there all the same.
+	server.Inject(zeptest.Fault{
+		Method: http.MethodPost,
+		Route:  "/user",
+		Apply:  true,
+		Status: http.StatusGatewayTimeout,
+	})
+	ctx := context.Background()
+	_, err = client.User.Add(ctx, &zep.CreateUserRequest{UserID: "jane"})
+	fmt.Println(err != nil)
+	_, err = client.User.Get(ctx, "jane")
+	fmt.Println(err == nil)
+
+	for _, request := range server.RequestLog() {
+		fmt.Println(request.Method, request.Route)
+	}
+	// Output:
+	// true
+	// true
+	// POST /user
+	// GET /user/{userId}
+}
+
+func ExampleServer_SeedUsers() {
+	server := zeptest.NewServer()
+	defer server.Close()
+	err := server.SeedUsers(10_000, func(i int) zep.CreateUserRequest {
+		return zep.CreateUserRequest{UserID: fmt.Sprintf("user-%d", i)}
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	client, err := server.Client()
+	if err != nil {
+		log.Fatal(err)
+	}
+	users := 0
+	for _, err := range client.User.All(context.Background()) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		users++
+	}
+	fmt.Println(users)
+	// Output: 10000
+}

@@ -1,0 +1,520 @@
+package zeptest_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/zep-go/zep"
+	"github.com/zep-go/zep/zeptest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// newServer starts a server that is closed when the test ends.
+func newServer(t *testing.T, opts ...zeptest.Option) *zeptest.Server {
+	t.Helper()
+	s := zeptest.NewServer(opts...)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// send sends a request to the server, path and query as they are below /api/v1.
+func send(t *testing.T, s *zeptest.Server, method, path, body string) (status int, answer string) {
+	t.Helper()
+	resp, err := try(s, method, path, body)
+	require.NoError(t, err)
+	return resp.StatusCode, resp.body
+}
+
+type response struct {
+	*http.Response
+	body string
+}
+
+func try(s *zeptest.Server, method, path, body string) (response, error) {
+	return tryContext(context.Background(), s, method, path, body)
+}
+
+func tryContext(ctx context.Context, s *zeptest.Server, method, path, body string) (response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, s.URL+"/api/v1"+path, strings.NewReader(body))
+	if err != nil {
+		return response{}, err
+	}
+	// A connection of its own for each request: a client doesn't silently repeat a request on it.
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return response{}, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return response{resp, string(text)}, err
+}
+
+func addUsers(t *testing.T, s *zeptest.Server, userIDs ...string) {
+	t.Helper()
+	for _, userID := range userIDs {
+		body, err := json.Marshal(map[string]string{"user_id": userID})
+		require.NoError(t, err)
+		status, answer := send(t, s, "POST", "/user", string(body))
+		require.Equal(t, http.StatusCreated, status, answer)
+	}
+}
+
+type record struct {
+	ID        int64          `json:"id"`
+	UpdatedAt time.Time      `json:"updated_at"`
+	UserID    *string        `json:"user_id"`
+	SessionID string         `json:"session_id"`
+	Metadata  map[string]any `json:"metadata"`
+}
+
+func decode[T any](t *testing.T, text string) T {
+	t.Helper()
+	var v T
+	require.NoError(t, json.Unmarshal([]byte(text), &v), text)
+	return v
+}
+
+func TestAuthentication(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, zeptest.WithAPIKey("secret"))
+	for _, test := range []struct {
+		name, path, authorization string
+		status                    int
+		body                      string
+	}{
+		{"no token", "/api/v1/user", "", 401, "no token found\n"},
+		{"no scheme", "/api/v1/user", "secret", 401, "no token found\n"},
+		{"other scheme", "/api/v1/user", "Basic secret", 401, "no token found\n"},
+		{"empty token", "/api/v1/user", "Bearer ", 401, "no token found\n"},
+		{"wrong token", "/api/v1/user", "Bearer Secret", 401, "token is unauthorized\n"},
+		{"right token", "/api/v1/user", "Bearer secret", 200, "[]\n"},
+		{"scheme in lower case", "/api/v1/user", "bearer secret", 200, "[]\n"},
+		{"before the path is looked at", "/api/v1/nothing", "", 401, "no token found\n"},
+		{"not below the base path", "/healthz", "", 200, "."},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r := httptest.NewRequest("GET", test.path, nil)
+			if test.authorization != "" {
+				r.Header.Set("Authorization", test.authorization)
+			}
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, r)
+			assert.Equal(t, test.status, w.Code)
+			assert.Equal(t, test.body, w.Body.String())
+		})
+	}
+}
+
+func TestClient(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, zeptest.WithAPIKey("secret"), zeptest.WithVersion("0.27.2-test"))
+	ctx := context.Background()
+
+	client, err := s.Client()
+	require.NoError(t, err)
+	_, err = client.User.List(ctx, nil)
+	assert.NoError(t, err)
+	health, err := client.Health(ctx)
+	require.NoError(t, err)
+	assert.Equal(t, "0.27.2-test", health.Version)
+
+	client, err = s.Client(zep.WithAPIKey("other"))
+	require.NoError(t, err)
+	_, err = client.User.List(ctx, nil)
+	assert.ErrorIs(t, err, zep.ErrUnauthorized)
+
+	_, err = s.Client(zep.WithAPIKey("line\n"))
+	assert.Error(t, err)
+}
+
+func TestPaths(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, zeptest.WithoutWebUI())
+	addUsers(t, s, "a@b", "a b", "nul", "..x")
+	const notFound, unknown = "not found\n", "404 page not found\n"
+	for _, test := range []struct {
+		method, path string
+		status       int
+		body         string // "" for any
+		allow        []string
+	}{
+		{"GET", "/user/a@b", 200, "", nil},
+		{"GET", "/user/a%40b", 404, notFound, nil},
+		{"GET", "/user/a%20b", 200, "", nil},
+		{"GET", "/user/nu%00l", 200, "", nil},
+		{"GET", "/user/..x", 200, "", nil},
+		{"GET", "/user//a@b/", 200, "", nil},
+		{"GET", "/sessions/../user/a@b", 200, "", nil},
+		{"GET", "/sessions/%2e%2e/user/a@b", 404, unknown, nil},
+		{"GET", "/user/a@b/nothing", 404, unknown, nil},
+		{"GET", "/nothing", 404, unknown, nil},
+		{"GET", "", 404, unknown, nil},
+		{"GET", "/..", 404, unknown, nil},
+		{"HEAD", "/user", 405, "", []string{"GET", "POST"}},
+		{"POST", "/user/a@b", 405, "", []string{"GET", "PATCH", "DELETE"}},
+		{"DELETE", "/user/", 405, "", []string{"GET", "POST"}},
+		{"PUT", "/sessions/s/memory", 405, "", []string{"DELETE"}},
+		{"BREW", "/nothing", 405, "", nil},
+	} {
+		t.Run(test.method+" "+test.path, func(t *testing.T) {
+			t.Parallel()
+			r := httptest.NewRequest(test.method, "/api/v1"+test.path, nil)
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, r)
+			assert.Equal(t, test.status, w.Code)
+			if test.body != "" {
+				assert.Equal(t, test.body, w.Body.String())
+			}
+			if test.status == http.StatusMethodNotAllowed {
+				assert.Empty(t, w.Body.String())
+			}
+			assert.ElementsMatch(t, test.allow, w.Header().Values("Allow"))
+			assert.NotEmpty(t, w.Header().Get("X-Zep-Version"))
+		})
+	}
+}
+
+func TestIDs(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	addUsers(t, s, "first")
+	for _, refused := range []string{
+		`{"user_id":""}`, `{"user_id":5}`, `[]`, ``, // take none
+		`{"user_id":"first"}`, // takes id 2
+	} {
+		status, answer := send(t, s, "POST", "/user", refused)
+		assert.Equal(t, 400, status, answer)
+	}
+	_, answer := send(t, s, "POST", "/user", `{"user_id":"second"}`)
+	assert.EqualValues(t, 3, decode[record](t, answer).ID)
+}
+
+func TestDecoding(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for _, test := range []struct{ name, body, answer string }{
+		{"another type's value", `[]`, "json: cannot unmarshal array into Go value of type models.CreateUserRequest\n"},
+		{"a number that is none", `{"user_id":"u","metadata":{"n":1e400}}`,
+			"json: cannot unmarshal number 1e400 into Go struct field CreateUserRequest.metadata of type float64\n"},
+		{"null", `null`, "bad request: UserID cannot be empty\n"},
+		{"cut short", `{"user_id":"u"`, "unexpected EOF\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			status, answer := send(t, s, "POST", "/user", test.body)
+			assert.Equal(t, 400, status)
+			assert.Equal(t, test.answer, answer)
+		})
+	}
+	t.Run("what follows the first value", func(t *testing.T) {
+		t.Parallel()
+		status, _ := send(t, s, "POST", "/user", `{"user_id":"followed"} and so on`)
+		assert.Equal(t, 201, status)
+	})
+}
+
+func TestMetadataMerge(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, kept, sent, merged string }{
+		{"new key", `{"a":1}`, `{"b":2}`, `{"a":1,"b":2}`},
+		{"into none", ``, `{"b":{"c":2}}`, `{"b":{"c":2}}`},
+		{"deep", `{"a":{"b":{"c":1}}}`, `{"a":{"b":{"d":2}}}`, `{"a":{"b":{"c":1,"d":2}}}`},
+		{"scalars replace", `{"a":1,"b":"x","c":true,"d":[1]}`, `{"a":0,"b":"","c":false,"d":[]}`, `{"a":0,"b":"","c":false,"d":[]}`},
+		{"null is kept", `{"a":{"b":1}}`, `{"a":null}`, `{"a":null}`},
+		{"nested empty object", `{"a":{"b":1}}`, `{"a":{}}`, `{"a":{"b":1}}`},
+		{"scalar over object", `{"a":{"b":1}}`, `{"a":2}`, `{"a":2}`},
+		{"object over what is empty", `{"a":0,"b":"","c":false,"d":[],"e":null,"f":{}}`,
+			`{"a":{"x":1},"b":{"x":1},"c":{"x":1},"d":{"x":1},"e":{"x":1},"f":{"x":1}}`,
+			`{"a":{"x":1},"b":{"x":1},"c":{"x":1},"d":{"x":1},"e":{"x":1},"f":{"x":1}}`},
+		{"object over what is not", `{"a":1,"b":"s","c":true,"d":[1]}`,
+			`{"a":{"x":1},"b":{"x":1},"c":{"x":1},"d":{"x":1}}`, `{"a":1,"b":"s","c":true,"d":[1]}`},
+		{"numbers", `{"a":1}`, `{"a":1e21,"b":1e-7,"c":-0,"d":9007199254740993}`, `{"a":1000000000000000000000,"b":0.0000001,"c":0,"d":9007199254740992}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t)
+			kept := test.kept
+			if kept == "" {
+				kept = "null"
+			}
+			send(t, s, "POST", "/user", `{"user_id":"u","metadata":`+kept+`}`)
+			status, answer := send(t, s, "PATCH", "/user/u", `{"metadata":`+test.sent+`}`)
+			require.Equal(t, 200, status, answer)
+			got := decode[struct{ Metadata json.RawMessage }](t, answer)
+			assert.Equal(t, test.merged, string(got.Metadata))
+		})
+	}
+}
+
+func TestSessionsBeyondTheRecording(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	addUsers(t, s, "u")
+	send(t, s, "POST", "/sessions", `{"session_id":"s","user_id":"u","metadata":{"a":1}}`)
+
+	_, answer := send(t, s, "GET", "/sessions/s", "")
+	before := decode[record](t, answer)
+	status, answer := send(t, s, "PATCH", "/sessions/s", `{}`)
+	assert.Equal(t, 200, status)
+	after := decode[record](t, answer)
+	assert.True(t, after.UpdatedAt.After(before.UpdatedAt))
+	assert.Equal(t, before.Metadata, after.Metadata)
+
+	_, answer = send(t, s, "PATCH", "/sessions/s", `{"metadata":{"system":{"x":1},"b":{"system":2}}}`)
+	assert.Equal(t, map[string]any{"a": 1.0, "b": map[string]any{"system": 2.0}}, decode[record](t, answer).Metadata)
+
+	status, _ = send(t, s, "DELETE", "/sessions/s/memory", "")
+	assert.Equal(t, 200, status)
+	status, _ = send(t, s, "DELETE", "/sessions/s/memory", "")
+	assert.Equal(t, 404, status)
+	_, answer = send(t, s, "GET", "/sessions", "")
+	assert.Equal(t, "[]\n", answer)
+	status, answer = send(t, s, "POST", "/sessions", `{"session_id":"s"}`)
+	assert.Equal(t, 400, status)
+	assert.Equal(t, "bad request: session already exists with session_id: s\n", answer)
+
+	status, _ = send(t, s, "PATCH", "/sessions/s", `{"metadata":{"c":3}}`)
+	assert.Equal(t, 200, status)
+	_, answer = send(t, s, "GET", "/user/u/sessions", "")
+	sessions := decode[[]record](t, answer)
+	require.Len(t, sessions, 1)
+	assert.Equal(t, "s", sessions[0].SessionID)
+	assert.Zero(t, sessions[0].ID)
+
+	status, _ = send(t, s, "DELETE", "/user/u", "")
+	assert.Equal(t, 200, status)
+	status, _ = send(t, s, "GET", "/sessions/s", "")
+	assert.Equal(t, 404, status)
+}
+
+// TestPaging walks by cursor while rows go: every row that stays comes once.
+func TestPaging(t *testing.T) {
+	t.Parallel()
+	const n = 5000
+	s := newServer(t)
+	require.NoError(t, s.SeedUsers(n, func(i int) zep.CreateUserRequest {
+		return zep.CreateUserRequest{UserID: fmt.Sprintf("user-%04d", i), Metadata: zep.Metadata{"i": i}}
+	}))
+	require.NoError(t, s.SeedSessions(n, func(i int) zep.CreateSessionRequest {
+		return zep.CreateSessionRequest{SessionID: fmt.Sprintf("session-%04d", i), UserID: fmt.Sprintf("user-%04d", i)}
+	}))
+	for i := range n {
+		if i%7 != 0 {
+			r := httptest.NewRequest("DELETE", fmt.Sprintf("/api/v1/user/user-%04d", i), nil)
+			s.ServeHTTP(httptest.NewRecorder(), r)
+		}
+	}
+	for _, path := range []string{"/user", "/sessions"} {
+		var got, want []int64
+		for id := int64(1); id <= n; id += 7 {
+			want = append(want, id)
+		}
+		for cursor := int64(0); ; {
+			_, answer := send(t, s, "GET", fmt.Sprintf("%s?limit=100&cursor=%d", path, cursor), "")
+			page := decode[[]record](t, answer)
+			if len(page) == 0 {
+				break
+			}
+			for _, r := range page {
+				got = append(got, r.ID)
+			}
+			cursor = page[len(page)-1].ID
+		}
+		assert.Equal(t, want, got, path)
+	}
+	_, answer := send(t, s, "GET", "/user?cursor=9223372036854775807", "")
+	assert.Equal(t, "[]\n", answer)
+}
+
+func TestSeedRefused(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	err := s.SeedUsers(3, func(int) zep.CreateUserRequest { return zep.CreateUserRequest{UserID: "same"} })
+	assert.EqualError(t, err, "zeptest: seeding user 1: bad request: user already exists with user_id: same")
+	err = s.SeedSessions(1, func(int) zep.CreateSessionRequest {
+		return zep.CreateSessionRequest{SessionID: "s", UserID: "nobody"}
+	})
+	assert.EqualError(t, err, "zeptest: seeding session 0: bad request: user does not exist with user_id: nobody")
+	assert.Error(t, s.SeedUsers(1, func(int) zep.CreateUserRequest {
+		return zep.CreateUserRequest{UserID: "u", Metadata: zep.Metadata{"f": func() {}}}
+	}))
+}
+
+func TestConcurrentUse(t *testing.T) {
+	t.Parallel()
+	const workers, each = 8, 25
+	s := newServer(t)
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for i := range each {
+				id := fmt.Sprintf("%d-%d", w, i)
+				for _, call := range [][3]string{
+					{"POST", "/user", `{"user_id":"` + id + `"}`},
+					{"POST", "/sessions", `{"session_id":"` + id + `","user_id":"` + id + `"}`},
+					{"PATCH", "/user/" + id, `{"metadata":{"a":1}}`},
+					{"PATCH", "/sessions/" + id, `{"metadata":{"a":1}}`},
+					{"GET", "/user?limit=10", ""},
+					{"GET", "/user/" + id + "/sessions", ""},
+				} {
+					resp, err := try(s, call[0], call[1], call[2])
+					if assert.NoError(t, err) {
+						assert.Less(t, resp.StatusCode, 300, resp.body)
+					}
+				}
+				if i%2 == 0 {
+					_, err := try(s, "DELETE", "/user/"+id, "")
+					assert.NoError(t, err)
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	_, answer := send(t, s, "GET", "/user", "")
+	assert.Len(t, decode[[]record](t, answer), workers*(each/2))
+	_, answer = send(t, s, "GET", "/sessions", "")
+	assert.Len(t, decode[[]record](t, answer), workers*(each/2))
+	assert.Equal(t, workers*(each*6+each/2+1)+2, s.Requests())
+}
+
+func TestConcurrentUpdates(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []struct{ add, body, record string }{
+		{"/user", `{"user_id":"x"}`, "/user/x"},
+		{"/sessions", `{"session_id":"x"}`, "/sessions/x"},
+	} {
+		t.Run(kind.record, func(t *testing.T) {
+			t.Parallel()
+			const writers, updates = 16, 20
+			kept := func(opts ...zeptest.Option) int {
+				s := newServer(t, opts...)
+				send(t, s, "POST", kind.add, kind.body)
+				var wg sync.WaitGroup
+				for w := range writers {
+					wg.Add(1)
+					go func() {
+						defer wg.Done()
+						for u := range updates {
+							resp, err := try(s, "PATCH", kind.record, fmt.Sprintf(`{"metadata":{"%d-%d":1}}`, w, u))
+							if assert.NoError(t, err) {
+								assert.Equal(t, 200, resp.StatusCode)
+							}
+						}
+					}()
+				}
+				wg.Wait()
+				_, answer := send(t, s, "GET", kind.record, "")
+				return len(decode[record](t, answer).Metadata)
+			}
+			assert.Equal(t, writers*updates, kept())
+			racy := kept(zeptest.WithRacyUpdates())
+			assert.Less(t, racy, writers*updates)
+			assert.Positive(t, racy)
+			t.Logf("%d of %d updates kept", racy, writers*updates)
+		})
+	}
+}
+
+// TestRacyUpdatesOneByOne: without another one beside it, an update is not lost.
+func TestRacyUpdatesOneByOne(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, zeptest.WithRacyUpdates())
+	addUsers(t, s, "u")
+	for _, key := range []string{"a", "b", "c"} {
+		send(t, s, "PATCH", "/user/u", `{"metadata":{"`+key+`":1}}`)
+	}
+	_, answer := send(t, s, "GET", "/user/u", "")
+	assert.Len(t, decode[record](t, answer).Metadata, 3)
+	status, _ := send(t, s, "PATCH", "/user/nobody", `{"metadata":{"a":1}}`)
+	assert.Equal(t, 404, status)
+}
+
+func TestResponsesArePlain(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	require.NoError(t, s.SeedUsers(10, func(i int) zep.CreateUserRequest {
+		return zep.CreateUserRequest{UserID: fmt.Sprint(i), Email: strings.Repeat("x", 500)}
+	}))
+	req, err := http.NewRequest("GET", s.URL+"/api/v1/user", nil)
+	require.NoError(t, err)
+	req.Header.Set("Accept-Encoding", "gzip")
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	assert.Empty(t, resp.Header.Get("Content-Encoding"))
+	assert.EqualValues(t, -1, resp.ContentLength)
+	assert.Equal(t, []string{"chunked"}, resp.TransferEncoding)
+}
+
+// TestBehindAnotherHandler: the server is a handler, and leaves the request that it gets alone.
+func TestBehindAnotherHandler(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	addUsers(t, s, "u")
+	r := httptest.NewRequest("GET", "/zep/api/v1/user/u", nil)
+	body := r.Body
+	w := httptest.NewRecorder()
+	http.StripPrefix("/zep", s).ServeHTTP(w, r)
+	assert.Equal(t, 200, w.Code)
+	assert.Equal(t, body, r.Body)
+	assert.Empty(t, r.PathValue("userId"))
+}
+
+// TestCloseEndsWhatIsUnderWay: a request that hangs, and one whose body never comes, don't keep Close.
+func TestCloseEndsWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	s := zeptest.NewServer()
+	s.Inject(zeptest.Fault{Delay: time.Hour, Route: "/user/{userId}"})
+	hung := make(chan error)
+	go func() {
+		_, err := try(s, "GET", "/user/u", "")
+		hung <- err
+	}()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "POST /api/v1/user HTTP/1.1\r\nHost: zep\r\nContent-Length: 100\r\n\r\n{")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return s.Requests() == 2 }, 10*time.Second, time.Millisecond)
+
+	s.Close()
+	assert.Error(t, <-hung)
+	s.Close()
+}
+
+func TestRequestLog(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	assert.Empty(t, s.RequestLog())
+	assert.Zero(t, s.Requests())
+	for i := range 2500 {
+		r := httptest.NewRequest("GET", fmt.Sprintf("/api/v1/user/%%41?i=%d", i), &bytes.Buffer{})
+		s.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	send(t, s, "GET", "/nothing", "")
+	assert.Equal(t, 2501, s.Requests())
+	log := s.RequestLog()
+	assert.Len(t, log, 1000)
+	assert.Equal(t, zeptest.Request{Method: "GET", URI: "/api/v1/user/%41?i=1501", Route: "/user/{userId}"}, log[0])
+	assert.Equal(t, zeptest.Request{Method: "GET", URI: "/api/v1/nothing"}, log[999])
+}
