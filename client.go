@@ -42,8 +42,12 @@ const (
 // A Client talks to one Zep server. It is safe for concurrent use, and one is enough for a process: it keeps the connections,
 // and the order of the updates, together.
 type Client struct {
-	User    *UserService
-	Session *SessionService
+	User       *UserService
+	Session    *SessionService
+	Memory     *MemoryService
+	Message    *MessageService
+	Collection *CollectionService
+	Document   *DocumentService
 
 	config
 	clock
@@ -84,6 +88,10 @@ func NewClient(opts ...Option) (*Client, error) {
 	}
 	c.User = &UserService{client: c}
 	c.Session = &SessionService{client: c}
+	c.Memory = &MemoryService{client: c}
+	c.Message = &MessageService{client: c}
+	c.Collection = &CollectionService{client: c}
+	c.Document = &DocumentService{client: c}
 	return c, nil
 }
 
@@ -120,10 +128,13 @@ type call[T any] struct {
 	read      bool           // changes nothing, as GET: may be sent as often as one likes
 	once      bool           // a write that cannot be settled: not again after an unknown outcome
 	transient *regexp.Regexp // a refusal with this text says that nothing was done, and that the next attempt may succeed
-	record    record         // an update: of what
+	updates   []record       // what this is an update of, in a fixed order if it is more than one
 
 	// decode reads a successful answer's body; nil reads JSON.
 	decode func(http.Header, []byte) (T, error)
+
+	// then reads back what a call answers with "OK" alone.
+	then func(context.Context) (T, error)
 
 	// settle has the last word if an attempt's outcome is unknown and a later one failed: it may know from the error, or find
 	// out, that the call was carried out.
@@ -161,25 +172,35 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 		method: call.method, route: call.route, url: target,
 		read: call.read || call.method == http.MethodGet, once: call.once, transient: call.transient,
 	}
-	decode := call.decode
-	if decode == nil {
-		decode = decodeJSON[T]
-	}
 	x.decode = func(header http.Header, body []byte) (err error) {
-		answer, err = decode(header, body)
+		switch {
+		case call.then != nil:
+			_, err = decodeOK(header, body)
+		case call.decode != nil:
+			answer, err = call.decode(header, body)
+		default:
+			answer, err = decodeJSON[T](header, body)
+		}
 		return err
 	}
-	if c.updates != nil && call.record != (record{}) {
-		if err := c.updates.enter(ctx, call.record); err != nil {
-			return nothing, x.fail(nil, "waiting for an earlier update of the same record", err)
+	if c.updates != nil {
+		for _, record := range call.updates {
+			if err := c.updates.enter(ctx, record); err != nil {
+				return nothing, x.fail(nil, "waiting for an earlier update of the same record", err)
+			}
+			defer c.updates.leave(record)
 		}
-		defer c.updates.leave(call.record)
 	}
 	if failure := x.run(body); failure != nil {
 		if failure.unsettled && call.settle != nil {
 			return call.settle(ctx, failure)
 		}
 		return nothing, failure
+	}
+	if call.then != nil {
+		if answer, err = call.then(ctx); err != nil {
+			return nothing, fmt.Errorf("zep: %s %s: done, but reading it back failed: %w", x.method, x.url.EscapedPath(), err)
+		}
 	}
 	return answer, nil
 }
@@ -528,17 +549,22 @@ func decodeJSON[T any](_ http.Header, body []byte) (answer T, err error) {
 
 // decodeList reads an array of records; null is none of them.
 func decodeList[T any](_ http.Header, body []byte) ([]*T, error) {
-	answer := []*T{}
+	var answer []*T
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return nil, err
 	}
-	if slices.Contains(answer, nil) {
+	return withoutNull(answer)
+}
+
+// withoutNull makes an empty list of null, and lets no null stand for a record.
+func withoutNull[T any](list []*T) ([]*T, error) {
+	if slices.Contains(list, nil) {
 		return nil, errors.New("null in a list")
 	}
-	if answer == nil {
-		answer = []*T{}
+	if list == nil {
+		list = []*T{}
 	}
-	return answer, nil
+	return list, nil
 }
 
 // decodeOK takes the text that stands for success.

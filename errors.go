@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// What errors.Is finds in an error of this package. An [Error] matches one of them, by its status and the server's text;
-// the one exception is a 500 that says that a collection or a document is not there: it is ErrServer and ErrNotFound.
+// What errors.Is finds in an error of this package. An [Error] matches one of them, by its status and the server's text; but
+// a 500 that says more is ErrServer and what it says: ErrNotFound of a collection or document, ErrNotPublished.
 var (
 	// ErrNotFound: the user, session, message, collection or document is not there (404 and "not found").
 	ErrNotFound = errors.New("zep: not found")
@@ -44,6 +44,10 @@ var (
 	// ErrInvalidID: an id that no request can carry to its own record. It is refused before anything is sent: the empty id,
 	// "." and "..", and ids that hold "/", a NUL byte or invalid UTF-8.
 	ErrInvalidID = errors.New("zep: invalid id")
+
+	// ErrNotPublished: the server stored the messages of a [MemoryService.Add], but could not hand them on for embedding and
+	// summaries. Do not add them again.
+	ErrNotPublished = errors.New("zep: messages stored, but not published")
 
 	// ErrCursorStuck: a page of a walk ended at or before the cursor it was asked for, so that the next request would
 	// fetch it again.
@@ -137,10 +141,15 @@ func (e *Error) hint() string {
 // Is reports whether the error is of the kind of one of this package's sentinels.
 func (e *Error) Is(target error) bool {
 	kind := e.kind()
-	if kind != nil && target == kind {
-		return true
+	switch {
+	case kind == nil:
+		return false
+	case target == ErrNotFound && kind == ErrServer:
+		return notFoundAs500.MatchString(e.Message)
+	case target == ErrNotPublished:
+		return kind == ErrServer && strings.HasPrefix(e.Message, notPublishedText)
 	}
-	return target == ErrNotFound && kind == ErrServer && notFoundAs500.MatchString(e.Message)
+	return target == kind
 }
 
 // Unwrap gives the network's or the context's error, if there is one.
@@ -154,6 +163,9 @@ var (
 	// notFoundAs500 is how documents are added to a collection that is not there.
 	notFoundAs500 = regexp.MustCompile(`(^|: )(collection: .*|documents) not found$`)
 )
+
+// notPublishedText is how the server says that messages are stored, and that is all.
+const notPublishedText = "failed to publish new messages"
 
 // kind is the sentinel for what the server answered, nil for no answer and for a redirect.
 func (e *Error) kind() error {
@@ -205,6 +217,10 @@ func serverText(body []byte) string {
 		end--
 	}
 	return text[:end] + "…"
+}
+
+func errNegative(method, field string, value int) error {
+	return fmt.Errorf("%w: %s: %s is %d: want no negative number", ErrBadRequest, method, field, value)
 }
 
 func errNilRequest(method string) error {

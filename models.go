@@ -83,3 +83,207 @@ type UpdateSessionRequest struct {
 	SessionID string   `json:"-"`
 	Metadata  Metadata `json:"metadata,omitempty"`
 }
+
+// A Role says who speaks in a [Message]. The server takes any text; these are what the field uses.
+type Role string
+
+const (
+	RoleHuman     Role = "human"
+	RoleAI        Role = "ai"
+	RoleUser      Role = "user"
+	RoleAssistant Role = "assistant"
+	RoleSystem    Role = "system"
+	RoleFunction  Role = "function"
+	RoleTool      Role = "tool"
+)
+
+// A Message is one turn of a session.
+//
+// To add one ([MemoryService.Add]), Role and Content are enough. UUID and CreatedAt are kept if they are set; UpdatedAt is the
+// server's alone. TokenCount is counted by the server after it has answered, so it is 0 in a message just added.
+type Message struct {
+	UUID       string    `json:"uuid"`
+	CreatedAt  time.Time `json:"created_at"`
+	UpdatedAt  time.Time `json:"updated_at"` // the zero time in lists
+	Role       Role      `json:"role"`
+	Content    string    `json:"content"`
+	Metadata   Metadata  `json:"metadata,omitempty"`
+	TokenCount int       `json:"token_count"`
+}
+
+// A Summary is what the server makes of a session's older messages.
+type Summary struct {
+	UUID              string    `json:"uuid"`
+	CreatedAt         time.Time `json:"created_at"`
+	Content           string    `json:"content"`
+	RecentMessageUUID string    `json:"recent_message_uuid"` // the last message in it
+	Metadata          Metadata  `json:"metadata,omitempty"`
+	TokenCount        int       `json:"token_count"`
+}
+
+// Memory is what a session remembers: its last messages, oldest first, and the summary of those before.
+type Memory struct {
+	Messages []*Message `json:"messages"`
+	Summary  *Summary   `json:"summary"` // nil while there is none
+	Metadata Metadata   `json:"metadata,omitempty"`
+}
+
+// GetMemoryOptions choose the window of [MemoryService.Get].
+type GetMemoryOptions struct {
+	// LastN is how many messages to return at the most; 0 is the server's default, 12.
+	LastN int `url:"lastn,omitempty"`
+}
+
+// AddMemoryRequest is what to add to a session's memory.
+type AddMemoryRequest struct {
+	Messages []*Message
+	Metadata Metadata
+}
+
+// A SearchScope says what a memory is searched for.
+type SearchScope string
+
+const (
+	SearchScopeMessages SearchScope = "messages" // the server's default
+	SearchScopeSummary  SearchScope = "summary"
+)
+
+// A SearchType says how results are ranked.
+type SearchType string
+
+const (
+	// SearchTypeSimilarity ranks by likeness to the query alone. It is the server's default.
+	SearchTypeSimilarity SearchType = "similarity"
+
+	// SearchTypeMMR (maximal marginal relevance) ranks down what repeats a better result; MMRLambda weighs likeness to the
+	// query (1) against unlikeness to the other results (0).
+	SearchTypeMMR SearchType = "mmr"
+)
+
+// SearchMemoryRequest is a search in one session. Text, Metadata or both are needed; other zero fields are the server's defaults.
+type SearchMemoryRequest struct {
+	Text      string      `json:"text,omitempty"`
+	Metadata  Metadata    `json:"metadata,omitempty"` // a filter: see SearchFilter
+	Scope     SearchScope `json:"search_scope,omitempty"`
+	Type      SearchType  `json:"search_type,omitempty"`
+	MMRLambda float32     `json:"mmr_lambda,omitempty"`
+	Limit     int         `json:"-"` // how many results at the most
+}
+
+// A MemorySearchResult is a message or, in [SearchScopeSummary], a summary that was found.
+type MemorySearchResult struct {
+	Message   *Message  `json:"message"`
+	Summary   *Summary  `json:"summary"`
+	Metadata  Metadata  `json:"metadata,omitempty"`
+	Dist      float64   `json:"dist"`      // likeness to the text: 1 is the same; 0 too if no text was searched for
+	Embedding []float32 `json:"embedding"` // of SearchTypeMMR only
+}
+
+// ListMessagesOptions choose a page of a session's messages.
+type ListMessagesOptions struct {
+	// Limit is how many messages a page has at the most. 0 is no limit: all of them.
+	Limit int `url:"limit,omitempty"`
+
+	// Page is the number of the page, from 1; 0 is the first too. (The API calls it cursor. It is none.)
+	Page int `url:"cursor,omitempty"`
+}
+
+// A MessageList is one page of a session's messages, oldest first.
+type MessageList struct {
+	Messages   []*Message `json:"messages"`
+	TotalCount int        `json:"total_count"` // of the session; 0 in a page past the end
+	RowCount   int        `json:"row_count"`   // of this page
+}
+
+// A Collection holds documents with embeddings of one length.
+type Collection struct {
+	UUID                  string    `json:"uuid"`
+	CreatedAt             time.Time `json:"created_at"`
+	UpdatedAt             time.Time `json:"updated_at"`
+	Name                  string    `json:"name"` // in lower case
+	Description           string    `json:"description"`
+	Metadata              Metadata  `json:"metadata,omitempty"`
+	EmbeddingModelName    string    `json:"embedding_model_name,omitempty"`
+	EmbeddingDimensions   int       `json:"embedding_dimensions"`
+	IsAutoEmbedded        bool      `json:"is_auto_embedded"` // the server embeds the documents' content
+	IsNormalized          bool      `json:"is_normalized"`
+	IsIndexed             bool      `json:"is_indexed"`
+	DocumentCount         int       `json:"document_count"`
+	DocumentEmbeddedCount int       `json:"document_embedded_count"`
+}
+
+// CreateCollectionRequest is a collection to add.
+type CreateCollectionRequest struct {
+	// Name has 3 to 40 letters and digits of ASCII. The server takes upper case for lower.
+	Name        string   `json:"name"`
+	Description string   `json:"description"`
+	Metadata    Metadata `json:"metadata,omitempty"`
+
+	// EmbeddingDimensions is the length of every embedding, 8 to 2000; with IsAutoEmbedded that of the server's model.
+	EmbeddingDimensions int `json:"embedding_dimensions"`
+
+	// IsAutoEmbedded makes the server embed the documents' content. Without it, every document brings its own embedding.
+	IsAutoEmbedded bool `json:"is_auto_embedded"`
+}
+
+// UpdateCollectionRequest is what to change of the collection with this Name. Metadata replaces what is there.
+type UpdateCollectionRequest struct {
+	Name        string   `json:"-"`
+	Description string   `json:"description,omitempty"`
+	Metadata    Metadata `json:"metadata,omitempty"`
+}
+
+// A Document is a piece of text in a collection.
+type Document struct {
+	UUID       string    `json:"uuid"`
+	CreatedAt  time.Time `json:"created_at"`
+	UpdatedAt  time.Time `json:"updated_at"`
+	DocumentID string    `json:"document_id"` // the caller's own, or ""
+	Content    string    `json:"content"`
+	Metadata   Metadata  `json:"metadata,omitempty"`
+	Embedding  []float32 `json:"embedding"`
+	IsEmbedded bool      `json:"is_embedded"`
+}
+
+// CreateDocumentRequest is a document to add. Content or Embedding is needed.
+type CreateDocumentRequest struct {
+	// DocumentID is the caller's own id, unique in the collection: at most 100 characters of printable ASCII. With one, an
+	// upload whose answer was lost can be tried again.
+	DocumentID string    `json:"document_id,omitempty"`
+	Content    string    `json:"content,omitempty"`
+	Metadata   Metadata  `json:"metadata,omitempty"`
+	Embedding  []float32 `json:"embedding,omitempty"`
+}
+
+// UpdateDocumentRequest is what to change of the document with this UUID. Metadata replaces what is there.
+type UpdateDocumentRequest struct {
+	UUID       string   `json:"uuid,omitempty"`
+	DocumentID string   `json:"document_id,omitempty"`
+	Metadata   Metadata `json:"metadata,omitempty"`
+}
+
+// SearchDocumentsRequest is a search in one collection. Text, Embedding or Metadata is needed; other zero fields are the server's
+// defaults.
+type SearchDocumentsRequest struct {
+	Text      string     `json:"text,omitempty"`
+	Embedding []float32  `json:"embedding,omitempty"`
+	Metadata  Metadata   `json:"metadata,omitempty"` // a filter: see SearchFilter
+	Type      SearchType `json:"search_type,omitempty"`
+	MMRLambda float32    `json:"mmr_lambda,omitempty"`
+	Limit     int        `json:"-"` // how many results at the most
+}
+
+// DocumentSearchResults are the documents that were found, best first.
+type DocumentSearchResults struct {
+	Results     []*DocumentSearchResult `json:"results"`
+	QueryVector []float32               `json:"query_vector"`
+	ResultCount int                     `json:"result_count"`
+	TotalPages  int                     `json:"total_pages"`
+	CurrentPage int                     `json:"current_page"`
+}
+
+// A DocumentSearchResult is a document, and its likeness to what was searched for: 1 is the same.
+type DocumentSearchResult struct {
+	Document
+	Score float64 `json:"score"`
+}

@@ -35,30 +35,34 @@ const (
 	maxPage = 5000
 )
 
-// A pager is a list that is walked by cursor: users, sessions.
+// A pager is how a list is walked: by pages that grow from first to most, if they may.
 type pager[T any] struct {
-	list func(context.Context, *ListOptions, ...RequestOption) ([]*T, error)
-	id   func(*T) int64
+	first, most int
+
+	// next fetches the page after the cursor and gives the cursor after it.
+	next func(context.Context, ListOptions, []RequestOption) (records []*T, cursor int64, err error)
 }
 
-// next fetches the page after the cursor, and gives the cursor after it.
-func (p pager[T]) next(ctx context.Context, page ListOptions, opts []RequestOption) ([]*T, int64, error) {
-	records, err := p.list(ctx, &page, opts...)
-	if err != nil || len(records) == 0 {
-		return nil, page.Cursor, err
-	}
-	last := p.id(records[len(records)-1])
-	if last <= page.Cursor {
-		return nil, page.Cursor, fmt.Errorf("%w: the page after id %d ends with id %d", ErrCursorStuck, page.Cursor, last)
-	}
-	return records, last, nil
+// byID walks by row number: the next cursor is the last record's. Rows have gaps, so nothing can be counted.
+func byID[T any](list func(context.Context, *ListOptions, ...RequestOption) ([]*T, error), id func(*T) int64) pager[T] {
+	return pager[T]{first: defaultChunk, most: maxPage, next: func(ctx context.Context, page ListOptions, opts []RequestOption) ([]*T, int64, error) {
+		records, err := list(ctx, &page, opts...)
+		if err != nil || len(records) == 0 {
+			return nil, page.Cursor, err
+		}
+		last := id(records[len(records)-1])
+		if last <= page.Cursor {
+			return nil, page.Cursor, fmt.Errorf("%w: the page after id %d ends with id %d", ErrCursorStuck, page.Cursor, last)
+		}
+		return records, last, nil
+	}}
 }
 
 // chunks walks page by page, and asks for nothing before it is wanted.
 func (p pager[T]) chunks(ctx context.Context, size int, opts []RequestOption) iter.Seq2[[]*T, error] {
 	opts = slices.Clone(opts)
 	if size == 0 {
-		size = defaultChunk
+		size = p.first
 	}
 	return func(yield func([]*T, error) bool) {
 		page := ListOptions{Limit: size}
@@ -82,7 +86,7 @@ func (p pager[T]) all(ctx context.Context, opts []RequestOption) iter.Seq2[*T, e
 	opts = slices.Clone(opts)
 	return func(yield func(*T, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		page := p.ahead(ctx, ListOptions{Limit: defaultChunk}, opts)
+		page := p.ahead(ctx, ListOptions{Limit: p.first}, opts)
 		defer func() {
 			cancel()
 			<-page.ready // nothing of the walk runs on after it
@@ -98,7 +102,7 @@ func (p pager[T]) all(ctx context.Context, opts []RequestOption) iter.Seq2[*T, e
 				return
 			}
 			this := page
-			page = p.ahead(ctx, ListOptions{Limit: min(2*this.limit, maxPage), Cursor: this.cursor}, opts)
+			page = p.ahead(ctx, ListOptions{Limit: min(2*this.limit, p.most), Cursor: this.cursor}, opts)
 			for _, record := range this.records {
 				if !yield(record, nil) {
 					return

@@ -20,7 +20,8 @@ import (
 // An outcome is what an attempt proves about the server, and so whether another may follow it:
 //
 //	outcome   what the attempt got                                                tried again
-//	settled   an answer that can be read, or a refusal: 3xx, 4xx but 429          no
+//	settled   an answer that can be read, or a refusal: 3xx, 4xx but 429, a       no
+//	          500 in which PostgreSQL finds fault with the request
 //	          a failed TLS handshake, a bad certificate, an unsupported scheme,
 //	          an answer over the limit, the end of the call's context
 //	undone    no connection, a request cut before it was written, 429, 503,       every call
@@ -50,6 +51,10 @@ const maxRetryAfter = 30 * time.Second
 // lockText is what Zep says when it could not get the lock of a record that is being written. Nothing was done.
 const lockText = "failed to acquire advisory lock"
 
+// faultyQuery is PostgreSQL's word that the request is at fault, which Zep passes on as a 500: the classes "data exception",
+// "integrity constraint violation" and "syntax error". It will say so again.
+var faultyQuery = regexp.MustCompile(`\(SQLSTATE=(22|23|42)`)
+
 // outcomeOf reads an answer's status and text.
 func outcomeOf(e *Error, transient *regexp.Regexp) outcome {
 	switch s := e.StatusCode; {
@@ -57,6 +62,8 @@ func outcomeOf(e *Error, transient *regexp.Regexp) outcome {
 		s >= 500 && strings.HasPrefix(e.Message, lockText),
 		transient != nil && transient.MatchString(e.Message):
 		return undone
+	case s >= 500 && faultyQuery.MatchString(e.Message):
+		return settled
 	case s == http.StatusBadGateway, s == http.StatusGatewayTimeout:
 		return unknown
 	case s >= 500 && s != http.StatusNotImplemented && s != http.StatusHTTPVersionNotSupported:

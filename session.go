@@ -60,7 +60,7 @@ func (s *SessionService) Update(ctx context.Context, req *UpdateSessionRequest, 
 	}
 	return do(ctx, s.client, call[*Session]{
 		method: http.MethodPatch, route: "/sessions/{sessionId}", ids: []string{req.SessionID}, body: req,
-		record: record{"session", req.SessionID},
+		updates: []record{{"session", req.SessionID}},
 	}, opts)
 }
 
@@ -105,5 +105,5 @@ func (s *SessionService) All(ctx context.Context, opts ...RequestOption) iter.Se
 }
 
 func (s *SessionService) pager() pager[Session] {
-	return pager[Session]{list: s.List, id: func(x *Session) int64 { return x.ID }}
+	return byID(s.List, func(x *Session) int64 { return x.ID })
 }

@@ -59,7 +59,7 @@ func (s *UserService) Update(ctx context.Context, req *UpdateUserRequest, opts .
 	}
 	return do(ctx, s.client, call[*User]{
 		method: http.MethodPatch, route: "/user/{userId}", ids: []string{req.UserID}, body: req,
-		record: record{"user", req.UserID},
+		updates: []record{{"user", req.UserID}},
 	}, opts)
 }
 
@@ -119,5 +119,5 @@ func (s *UserService) All(ctx context.Context, opts ...RequestOption) iter.Seq2[
 }
 
 func (s *UserService) pager() pager[User] {
-	return pager[User]{list: s.List, id: func(u *User) int64 { return u.ID }}
+	return byID(s.List, func(u *User) int64 { return u.ID })
 }

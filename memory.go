@@ -1,0 +1,169 @@
+package zep
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// MemoryService keeps what was said in sessions: [Client.Memory].
+type MemoryService struct{ client *Client }
+
+// Get returns the last messages of a session, oldest first, and the summary of those before, nil while there is none. nil
+// options are the server's default: 12 messages. A session that is not there has no messages: that is no error.
+//
+// GET /api/v1/sessions/{sessionId}/memory
+func (s *MemoryService) Get(ctx context.Context, sessionID string, options *GetMemoryOptions, opts ...RequestOption) (*Memory, error) {
+	if options != nil && options.LastN < 0 {
+		return nil, errNegative("Memory.Get", "LastN", options.LastN)
+	}
+	return do(ctx, s.client, call[*Memory]{
+		method: http.MethodGet, route: "/sessions/{sessionId}/memory", ids: []string{sessionID}, query: options, decode: decodeMemory,
+	}, opts)
+}
+
+// noUUID stands for a summary that is not there.
+const noUUID = "00000000-0000-0000-0000-000000000000"
+
+func decodeMemory(header http.Header, body []byte) (*Memory, error) {
+	memory, err := decodeJSON[*Memory](header, body)
+	if err != nil {
+		return nil, err
+	}
+	if memory.Messages, err = withoutNull(memory.Messages); err != nil {
+		return nil, err
+	}
+	if memory.Summary != nil && memory.Summary.UUID == noUUID {
+		memory.Summary = nil
+	}
+	return memory, nil
+}
+
+// newMessage is a message as the server takes it: an empty UUID or time is an error to it.
+type newMessage struct {
+	UUID       string     `json:"uuid"`
+	CreatedAt  *time.Time `json:"created_at,omitempty"`
+	Role       Role       `json:"role"`
+	Content    string     `json:"content"`
+	Metadata   Metadata   `json:"metadata,omitempty"`
+	TokenCount int        `json:"token_count,omitempty"`
+}
+
+var (
+	// sessionRace: two adds created the session at once, and this one's messages were not stored.
+	sessionRace = regexp.MustCompile(`^(bad request: )?session already exists`)
+
+	// messageThere: a message of this UUID is stored already. Nothing of the request is stored a second time.
+	messageThere = regexp.MustCompile(`duplicate key value violates unique constraint "message_pkey"`)
+)
+
+// Add appends messages to a session, which it creates if there is none. They are embedded, and can be searched, some time after
+// that.
+//
+// Each message without a UUID is sent with a random one (version 4), so that a repeated request stores nothing twice; the
+// request and its messages are not written to. If the server stored the messages but could not hand them on, the error is
+// [ErrNotPublished]: they are there. What is over the server's 5 MiB is [ErrTooLarge].
+//
+// POST /api/v1/sessions/{sessionId}/memory
+func (s *MemoryService) Add(ctx context.Context, sessionID string, req *AddMemoryRequest, opts ...RequestOption) error {
+	if req == nil {
+		return errNilRequest("Memory.Add")
+	}
+	messages := make([]newMessage, len(req.Messages))
+	chosen := make(map[string]bool) // UUIDs by the caller
+	for i, m := range req.Messages {
+		if m == nil {
+			return fmt.Errorf("%w: Memory.Add: message %d is nil", ErrBadRequest, i)
+		}
+		messages[i] = newMessage{UUID: m.UUID, Role: m.Role, Content: m.Content, Metadata: m.Metadata, TokenCount: m.TokenCount}
+		switch key := strings.ToLower(m.UUID); {
+		case key == "":
+			messages[i].UUID = newUUID()
+		case chosen[key]:
+			return fmt.Errorf("%w: Memory.Add: message %d has the UUID %s of an earlier one", ErrBadRequest, i, m.UUID)
+		default:
+			chosen[key] = true
+		}
+		if !m.CreatedAt.IsZero() {
+			messages[i].CreatedAt = &m.CreatedAt
+		}
+	}
+	_, err := do(ctx, s.client, call[none]{
+		method: http.MethodPost, route: "/sessions/{sessionId}/memory", ids: []string{sessionID}, decode: decodeOK,
+		body: struct {
+			Messages []newMessage `json:"messages"`
+			Metadata Metadata     `json:"metadata,omitempty"`
+		}{messages, req.Metadata},
+		transient: sessionRace,
+		settle: func(ctx context.Context, failure *Error) (none, error) {
+			return none{}, s.settleAdd(ctx, sessionID, messages, chosen, failure, opts)
+		},
+	}, opts)
+	return err
+}
+
+// settleAdd reads the "message_pkey" that follows an attempt whose answer was lost: that attempt stored the messages, all of
+// them or none. A UUID of ours being there proves it. If the caller chose them all, they may have been there before, and the
+// first message's content has to tell.
+func (s *MemoryService) settleAdd(ctx context.Context, sessionID string, sent []newMessage, chosen map[string]bool, failure *Error, opts []RequestOption) error {
+	if !messageThere.MatchString(failure.Message) {
+		return failure
+	}
+	if len(chosen) == 0 {
+		return nil
+	}
+	probe := sent[max(slices.IndexFunc(sent, func(m newMessage) bool { return !chosen[strings.ToLower(m.UUID)] }), 0)]
+	there, err := s.client.Message.Get(ctx, sessionID, probe.UUID, opts...)
+	if err != nil || there.Role != probe.Role || there.Content != probe.Content {
+		return failure
+	}
+	return nil
+}
+
+// newUUID is a version 4 UUID of RFC 9562.
+func newUUID() string {
+	var u [16]byte
+	if _, err := rand.Read(u[:]); err != nil {
+		panic("zep: no randomness: " + err.Error()) // never, says crypto/rand from Go 1.24 on
+	}
+	u[6] = u[6]&0x0f | 0x40
+	u[8] = u[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
+}
+
+// Delete removes a session and its messages. It is [SessionService.Delete]: the API has one endpoint for both.
+//
+// DELETE /api/v1/sessions/{sessionId}/memory
+func (s *MemoryService) Delete(ctx context.Context, sessionID string, opts ...RequestOption) error {
+	return s.client.Session.Delete(ctx, sessionID, opts...)
+}
+
+// searchQuery is what a search has in its URL.
+type searchQuery struct {
+	Limit int `url:"limit,omitempty"`
+}
+
+// Search finds messages, or summaries, of one session, by the likeness of their text, by their metadata, or both; best first.
+// What was added a moment ago may be missing: it is embedded after the add was answered. A session that is not there has no
+// results.
+//
+// POST /api/v1/sessions/{sessionId}/search
+func (s *MemoryService) Search(ctx context.Context, sessionID string, req *SearchMemoryRequest, opts ...RequestOption) ([]*MemorySearchResult, error) {
+	switch {
+	case req == nil:
+		return nil, errNilRequest("Memory.Search")
+	case req.Text == "" && len(req.Metadata) == 0:
+		return nil, fmt.Errorf("%w: Memory.Search: neither Text nor Metadata to search for", ErrBadRequest)
+	case req.Limit < 0:
+		return nil, errNegative("Memory.Search", "Limit", req.Limit)
+	}
+	return do(ctx, s.client, call[[]*MemorySearchResult]{
+		method: http.MethodPost, route: "/sessions/{sessionId}/search", ids: []string{sessionID},
+		query: searchQuery{req.Limit}, body: req, read: true, decode: decodeList[MemorySearchResult],
+	}, opts)
+}

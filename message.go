@@ -1,0 +1,87 @@
+package zep
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"net/http"
+	"strings"
+)
+
+// MessageService reads and amends the messages of sessions: [Client.Message]. [MemoryService.Add] adds them.
+type MessageService struct{ client *Client }
+
+// List returns one page of a session's messages, oldest first. Pages have numbers here, not cursors. nil options are the
+// server's default: all messages. Past the end, and of a session that is not there, the list is empty and its TotalCount 0.
+//
+// GET /api/v1/sessions/{sessionId}/messages
+func (s *MessageService) List(ctx context.Context, sessionID string, page *ListMessagesOptions, opts ...RequestOption) (*MessageList, error) {
+	if page != nil && (page.Limit < 0 || page.Page < 0) {
+		return nil, errNegative("Message.List", "Limit or Page", min(page.Limit, page.Page))
+	}
+	return do(ctx, s.client, call[*MessageList]{
+		method: http.MethodGet, route: "/sessions/{sessionId}/messages", ids: []string{sessionID}, query: page,
+		decode: func(header http.Header, body []byte) (*MessageList, error) {
+			list, err := decodeJSON[*MessageList](header, body)
+			if err == nil {
+				list.Messages, err = withoutNull(list.Messages)
+			}
+			return list, err
+		},
+	}, opts)
+}
+
+// messagePage is the page of All. It cannot grow as a walk by cursor does, because a page's number counts in pages of its size.
+const messagePage = 500
+
+// All walks all messages of a session, oldest first, in pages of 500; the next is fetched while the loop works on this one, and
+// a break cancels that. An error is yielded once, and ends the walk.
+//
+// GET /api/v1/sessions/{sessionId}/messages
+func (s *MessageService) All(ctx context.Context, sessionID string, opts ...RequestOption) iter.Seq2[*Message, error] {
+	return func(yield func(*Message, error) bool) {
+		before := "" // where the page before began: a server that does not turn the page would be asked forever
+		pager[Message]{first: messagePage, most: messagePage, next: func(ctx context.Context, page ListOptions, opts []RequestOption) ([]*Message, int64, error) {
+			number := max(page.Cursor, 1)
+			list, err := s.List(ctx, sessionID, &ListMessagesOptions{Limit: page.Limit, Page: int(number)}, opts...)
+			if err != nil || len(list.Messages) == 0 {
+				return nil, number, err
+			}
+			begin := list.Messages[0].UUID
+			if begin == before {
+				return nil, number, fmt.Errorf("%w: page %d of the messages begins as the one before, with %s", ErrCursorStuck, number, begin)
+			}
+			before = begin
+			return list.Messages, number + 1, nil
+		}}.all(ctx, opts)(yield)
+	}
+}
+
+// Get returns a message. A UUID that is none is [ErrBadRequest]. Of a UUID that is not there the server says nothing but 500,
+// so that is [ErrServer].
+//
+// GET /api/v1/sessions/{sessionId}/messages/{messageId}
+func (s *MessageService) Get(ctx context.Context, sessionID, messageUUID string, opts ...RequestOption) (*Message, error) {
+	return do(ctx, s.client, call[*Message]{
+		method: http.MethodGet, route: "/sessions/{sessionId}/messages/{messageId}", ids: []string{sessionID, messageUUID},
+	}, opts)
+}
+
+// UpdateMetadata merges metadata into that of a message, as [UpdateUserRequest] tells, and returns the message as it is then;
+// [ErrNotFound] if there is none. Empty metadata changes nothing: then it is [MessageService.Get].
+//
+// Updates of one message through one Client go one after the other: see [WithConcurrentUpdates].
+//
+// PATCH /api/v1/sessions/{sessionId}/messages/{messageId}
+func (s *MessageService) UpdateMetadata(ctx context.Context, sessionID, messageUUID string, metadata Metadata, opts ...RequestOption) (*Message, error) {
+	if len(metadata) == 0 {
+		return s.Get(ctx, sessionID, messageUUID, opts...)
+	}
+	return do(ctx, s.client, call[*Message]{
+		method: http.MethodPatch, route: "/sessions/{sessionId}/messages/{messageId}", ids: []string{sessionID, messageUUID},
+		body: struct {
+			Metadata Metadata `json:"metadata"`
+		}{metadata},
+		updates: []record{{"message", strings.ToLower(messageUUID)}},
+	}, opts)
+}
