@@ -291,8 +291,8 @@ func exchangeIn(ctx context.Context) *exchange { return ctx.Value(exchangeKey{})
 
 // run sends the request until the policy is content, and returns what is left to report.
 func (x *exchange) run(body []byte) *Error {
-	if x.ctx.Err() != nil {
-		return x.fail(nil, "not sent", nil)
+	if err := x.ctx.Err(); err != nil {
+		return x.fail(nil, "not sent", errors.Join(err, context.Cause(x.ctx)))
 	}
 	ctx := context.WithValue(x.ctx, exchangeKey{}, x)
 	if !x.read {
@@ -312,7 +312,11 @@ func (x *exchange) run(body []byte) *Error {
 			return x.fail(nil, err.Error(), err)
 		}
 	}
-	if _, err := x.client.retry.Do(req); err != nil && x.err == nil {
+	resp, err := x.client.retry.Do(req)
+	if resp != nil {
+		_ = resp.Body.Close() // it is empty, but ends the timer of an http.Client with a Timeout
+	}
+	if err != nil && x.err == nil {
 		x.fail(nil, err.Error(), err)
 	}
 	if ended := x.ctx.Err(); x.err != nil && ended != nil {
@@ -351,6 +355,7 @@ func (x *exchange) attempt(req *http.Request) (*http.Response, error) {
 	start := x.client.now()
 	x.attempts++
 	x.err, x.last, x.status = nil, settled, 0
+	x.wrote.Store(false)
 	resp, err := x.client.roundTripper().RoundTrip(req)
 	if err != nil {
 		x.broke(nil, err)
@@ -426,21 +431,27 @@ func (x *exchange) understand(resp *http.Response, body []byte) {
 
 // refused: the server answered, and not with success.
 func (x *exchange) refused(resp *http.Response, body []byte) {
-	message := serverText(body)
-	if location := resp.Header.Get("Location"); resp.StatusCode/100 == 3 && location != "" {
-		message = "redirects to " + shownURL(location)
-		// http.Client fails on a Location that it cannot parse, and does not follow one that is not there.
+	text := serverText(body)
+	location := resp.Header.Get("Location")
+	redirect := resp.StatusCode/100 == 3 && location != ""
+	if redirect {
+		text = "redirects to " + shownURL(location)
+	}
+	x.last = outcomeOf(resp.StatusCode, text, x.transient)
+	x.fail(resp, text, nil)
+	if redirect {
+		// http.Client fails on a Location that it cannot parse, and leaves a redirect without one alone.
 		resp.Header = resp.Header.Clone()
 		resp.Header.Del("Location")
 	}
-	x.last = outcomeOf(x.fail(resp, message, nil), x.transient)
 }
 
 // fail notes what the attempt got.
-func (x *exchange) fail(resp *http.Response, message string, cause error) *Error {
-	x.err = &Error{Method: x.method, Path: x.url.EscapedPath(), Message: message, Attempts: x.attempts, cause: cause}
+func (x *exchange) fail(resp *http.Response, text string, cause error) *Error {
+	x.err = &Error{Method: x.method, Path: x.url.EscapedPath(), Message: text, Attempts: x.attempts, cause: cause}
 	if resp != nil {
 		x.err.StatusCode, x.err.Header = resp.StatusCode, resp.Header
+		x.err.kinds = classify(resp.StatusCode, text)
 	}
 	x.redact(x.err)
 	return x.err
@@ -448,9 +459,8 @@ func (x *exchange) fail(resp *http.Response, message string, cause error) *Error
 
 // redact takes the API key out of what a server or a proxy echoes.
 func (x *exchange) redact(e *Error) {
-	secrets := append(x.client.authorization(), x.header.Values("Authorization")...)
-	for _, secret := range secrets {
-		if _, token, bearer := strings.Cut(secret, " "); bearer {
+	for _, secret := range slices.Concat(x.client.authorization(), x.header.Values("Authorization")) {
+		if _, token, found := strings.Cut(secret, " "); found {
 			secret = token
 		}
 		if secret == "" {
@@ -458,7 +468,7 @@ func (x *exchange) redact(e *Error) {
 		}
 		e.Message = strings.ReplaceAll(e.Message, secret, "[redacted]")
 		for key, values := range e.Header {
-			if strings.Contains(strings.Join(values, "\n"), secret) {
+			if slices.ContainsFunc(values, func(value string) bool { return strings.Contains(value, secret) }) {
 				e.Header = e.Header.Clone()
 				e.Header.Set(key, "[redacted]")
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -89,6 +90,9 @@ type Error struct {
 	// cause is what errors.Is and errors.As go on with: the network's error, the context's.
 	cause error
 
+	// kinds are the sentinels that the error matches, from the server's text as it came.
+	kinds []error
+
 	// unsettled says that an attempt was sent and its answer lost: the call may have been carried out.
 	unsettled bool
 }
@@ -125,10 +129,10 @@ func (e *Error) Error() string {
 
 // hint is what the caller can change, for the mistakes of the first ten minutes.
 func (e *Error) hint() string {
-	switch kind := e.kind(); {
-	case kind == ErrEndpointNotFound:
+	switch {
+	case e.Is(ErrEndpointNotFound):
 		return "the server does not know this path: check that the base URL (WithBaseURL or ZEP_API_URL) is that of a Zep v0.x server"
-	case kind == ErrUnauthorized:
+	case e.Is(ErrUnauthorized):
 		return "check the API key (WithAPIKey or ZEP_API_KEY)"
 	case e.StatusCode/100 == 3:
 		return "redirects are not followed: set the base URL (WithBaseURL or ZEP_API_URL) to the server's own"
@@ -140,60 +144,60 @@ func (e *Error) hint() string {
 
 // Is reports whether the error is of the kind of one of this package's sentinels.
 func (e *Error) Is(target error) bool {
-	kind := e.kind()
-	switch {
-	case kind == nil:
-		return false
-	case target == ErrNotFound && kind == ErrServer:
-		return notFoundAs500.MatchString(e.Message)
-	case target == ErrNotPublished:
-		return kind == ErrServer && strings.HasPrefix(e.Message, notPublishedText)
+	if e.kinds == nil { // not one of ours: a fake in somebody's test
+		return slices.Contains(classify(e.StatusCode, e.Message), target)
 	}
-	return target == kind
+	return slices.Contains(e.kinds, target)
 }
 
 // Unwrap gives the network's or the context's error, if there is one.
 func (e *Error) Unwrap() error { return e.cause }
 
-var (
-	// existsText is how each resource says that its id is taken. The id itself ends the line and is left out, so that no
-	// id can make another text look like this one.
-	existsText = regexp.MustCompile(`^(failed to create (collection|documents): )?(bad request: )?(user|session|collection|document_id) already exists\b`)
+// errMessageStored: a message of this UUID is stored, and nothing of the request is stored again.
+var errMessageStored = errors.New("zep: message stored before")
 
-	// notFoundAs500 is how documents are added to a collection that is not there.
-	notFoundAs500 = regexp.MustCompile(`(^|: )(collection: .*|documents) not found$`)
+// The server's words. An id that it quotes ends the line and is not looked at, so that no id can make one text look like
+// another.
+var (
+	existsText        = regexp.MustCompile(`^(failed to create (collection|documents): )?(bad request: )?(user|session|collection|document_id) already exists\b`)
+	missingText       = regexp.MustCompile(`^(failed to \w+ (collection|documents): )*(collection: .*|documents) not found$`)
+	notPublishedText  = regexp.MustCompile(`^failed to publish new messages`)
+	messageStoredText = regexp.MustCompile(`duplicate key value violates unique constraint "message_pkey"`)
 )
 
-// notPublishedText is how the server says that messages are stored, and that is all.
-const notPublishedText = "failed to publish new messages"
-
-// kind is the sentinel for what the server answered, nil for no answer and for a redirect.
-func (e *Error) kind() error {
-	switch s := e.StatusCode; {
-	case s == http.StatusNotFound && isMissingResource(e.Message):
-		return ErrNotFound
-	case s == http.StatusNotFound, s == http.StatusMethodNotAllowed:
-		return ErrEndpointNotFound
-	case s == http.StatusConflict, s == http.StatusBadRequest && existsText.MatchString(e.Message):
-		return ErrAlreadyExists
-	case s == http.StatusUnauthorized, s == http.StatusForbidden:
-		return ErrUnauthorized
-	case s == http.StatusRequestEntityTooLarge:
-		return ErrTooLarge
-	case s == http.StatusTooManyRequests:
-		return ErrRateLimited
-	case s >= 400 && s < 500:
-		return ErrBadRequest
-	case s >= 500:
-		return ErrServer
+// classify gives the sentinels for what the server answered: none for no answer, a success or a redirect.
+func classify(status int, text string) []error {
+	switch {
+	case status == http.StatusNotFound && isMissingResource(text):
+		return []error{ErrNotFound}
+	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
+		return []error{ErrEndpointNotFound}
+	case status == http.StatusConflict, status == http.StatusBadRequest && existsText.MatchString(text):
+		return []error{ErrAlreadyExists}
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return []error{ErrUnauthorized}
+	case status == http.StatusRequestEntityTooLarge:
+		return []error{ErrTooLarge}
+	case status == http.StatusTooManyRequests:
+		return []error{ErrRateLimited}
+	case status >= 400 && status < 500:
+		return []error{ErrBadRequest}
+	case status >= 500 && missingText.MatchString(text):
+		return []error{ErrServer, ErrNotFound}
+	case status >= 500 && notPublishedText.MatchString(text):
+		return []error{ErrServer, ErrNotPublished}
+	case status >= 500 && messageStoredText.MatchString(text):
+		return []error{ErrServer, errMessageStored}
+	case status >= 500:
+		return []error{ErrServer}
 	}
 	return nil
 }
 
 // isMissingResource tells Zep's "not found" from a router's or a proxy's: Zep names the resource, or nothing at all; what
 // serves pages says "page not found" or sends one.
-func isMissingResource(message string) bool {
-	return strings.HasSuffix(message, "not found") && !strings.HasSuffix(message, "page not found")
+func isMissingResource(text string) bool {
+	return strings.HasSuffix(text, "not found") && !strings.HasSuffix(text, "page not found")
 }
 
 // serverText makes one clean line of an error's body: no HTML, no control characters, at most 4 KiB.

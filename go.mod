@@ -1,6 +1,6 @@
 module github.com/zep-go/zep
 
-go 1.23.0
+go 1.23
 
 require (
 	github.com/google/go-querystring v1.2.0
@@ -11,5 +11,6 @@ require (
 
 require (
 	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
+	github.com/jarcoal/httpmock v1.4.2 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 )

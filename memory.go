@@ -54,13 +54,8 @@ type newMessage struct {
 	TokenCount int        `json:"token_count,omitempty"`
 }
 
-var (
-	// sessionRace: two adds created the session at once, and this one's messages were not stored.
-	sessionRace = regexp.MustCompile(`^(bad request: )?session already exists`)
-
-	// messageThere: a message of this UUID is stored already. Nothing of the request is stored a second time.
-	messageThere = regexp.MustCompile(`duplicate key value violates unique constraint "message_pkey"`)
-)
+// sessionRace: two adds created the session at once, and this one's messages were not stored.
+var sessionRace = regexp.MustCompile(`^(bad request: )?session already exists`)
 
 // Add appends messages to a session, which it creates if there is none. They are embedded, and can be searched, some time after
 // that.
@@ -111,7 +106,7 @@ func (s *MemoryService) Add(ctx context.Context, sessionID string, req *AddMemor
 // them or none. A UUID of ours being there proves it. If the caller chose them all, they may have been there before, and the
 // first message's content has to tell.
 func (s *MemoryService) settleAdd(ctx context.Context, sessionID string, sent []newMessage, chosen map[string]bool, failure *Error, opts []RequestOption) error {
-	if !messageThere.MatchString(failure.Message) {
+	if !failure.Is(errMessageStored) {
 		return failure
 	}
 	if len(chosen) == 0 {

@@ -148,8 +148,8 @@ func WithAPIKey(key string) Option {
 }
 
 // WithHTTPClient makes every request go through the given client: its Transport (looked up anew for every request; nil is
-// [http.DefaultTransport]), its Jar and its Timeout, which bounds each attempt. The client is never written to, and its
-// CheckRedirect is not used: no redirect is followed.
+// [http.DefaultTransport]), and its Jar and Timeout, which bounds each attempt, as they are now. The client is never written
+// to, and its CheckRedirect is not used: no redirect is followed.
 //
 // Default: a transport of the Client's own, made for many concurrent calls to one host, with proxies from the environment,
 // HTTP/2 and at least TLS 1.2; or http.DefaultTransport, while it is not the one that net/http came with, as after

@@ -55,18 +55,18 @@ const lockText = "failed to acquire advisory lock"
 // "integrity constraint violation" and "syntax error". It will say so again.
 var faultyQuery = regexp.MustCompile(`\(SQLSTATE=(22|23|42)`)
 
-// outcomeOf reads an answer's status and text.
-func outcomeOf(e *Error, transient *regexp.Regexp) outcome {
-	switch s := e.StatusCode; {
-	case s == http.StatusTooManyRequests, s == http.StatusServiceUnavailable,
-		s >= 500 && strings.HasPrefix(e.Message, lockText),
-		transient != nil && transient.MatchString(e.Message):
+// outcomeOf reads a refusal.
+func outcomeOf(status int, text string, transient *regexp.Regexp) outcome {
+	switch {
+	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable,
+		status >= 500 && strings.HasPrefix(text, lockText),
+		transient != nil && transient.MatchString(text):
 		return undone
-	case s >= 500 && faultyQuery.MatchString(e.Message):
+	case status >= 500 && faultyQuery.MatchString(text):
 		return settled
-	case s == http.StatusBadGateway, s == http.StatusGatewayTimeout:
+	case status == http.StatusBadGateway, status == http.StatusGatewayTimeout:
 		return unknown
-	case s >= 500 && s != http.StatusNotImplemented && s != http.StatusHTTPVersionNotSupported:
+	case status >= 500 && status != http.StatusNotImplemented && status != http.StatusHTTPVersionNotSupported:
 		return failed
 	}
 	return settled
