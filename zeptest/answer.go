@@ -47,6 +47,15 @@ func listAnswer(rows []*row) answer {
 	return answer{http.StatusOK, append(body, []byte("]\n"))}
 }
 
+// jsonAnswer answers with a value. What JSON can't say, such as a score that is no number, is an error.
+func jsonAnswer(v any) (answer, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{http.StatusOK, [][]byte{text, []byte("\n")}}, nil
+}
+
 // statusError is an error with the status that it is answered with. Any other error is a 500, as it
 // is for Zep, mistakes of the caller among them.
 type statusError struct {
@@ -56,6 +65,9 @@ type statusError struct {
 
 func (e *statusError) Error() string { return e.text }
 
+// errPanic is answered as a panic of Zep's handler: with 500 and no body.
+var errPanic = errors.New("panic")
+
 var errNotFound = &statusError{http.StatusNotFound, "not found"}
 
 func badRequest(text string) error {
@@ -63,6 +75,10 @@ func badRequest(text string) error {
 }
 
 func writeError(w http.ResponseWriter, err error) {
+	if errors.Is(err, errPanic) {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
 	status, text := http.StatusInternalServerError, err.Error()
 	var withStatus *statusError
 	if errors.As(err, &withStatus) {

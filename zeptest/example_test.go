@@ -67,6 +67,60 @@ func ExampleServer_Inject() {
 	// GET /user/{userId}
 }
 
+func ExampleServer_Enrich() {
+	server := zeptest.NewServer(zeptest.WithDelayedEnrichment())
+	defer server.Close()
+	client, err := server.Client()
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	ctx := context.Background()
+	err = client.Memory.Add(ctx, "chat", &zep.AddMemoryRequest{Messages: []*zep.Message{
+		{Role: zep.RoleHuman, Content: "Where can I buy bread?"},
+		{Role: zep.RoleAI, Content: "At the corner, until six."},
+	}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	search := func() []*zep.MemorySearchResult {
+		results, err := client.Memory.Search(ctx, "chat", &zep.SearchMemoryRequest{Text: "bread"})
+		if err != nil {
+			log.Fatal(err)
+		}
+		return results
+	}
+	fmt.Println(len(search()))
+	server.Enrich()
+	fmt.Println(search()[0].Message.Content)
+	// Output:
+	// 0
+	// Where can I buy bread?
+}
+
+func ExampleServer_SetSummary() {
+	server := zeptest.NewServer()
+	defer server.Close()
+	client, err := server.Client()
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	ctx := context.Background()
+	if _, err := client.Session.Add(ctx, &zep.CreateSessionRequest{SessionID: "chat"}); err != nil {
+		log.Fatal(err)
+	}
+	if err := server.SetSummary("chat", "Jane looks for bread."); err != nil {
+		log.Fatal(err)
+	}
+	memory, err := client.Memory.Get(ctx, "chat", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(memory.Summary.Content)
+	// Output: Jane looks for bread.
+}
+
 func ExampleServer_SeedUsers() {
 	server := zeptest.NewServer()
 	defer server.Close()

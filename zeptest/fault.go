@@ -29,6 +29,15 @@ import (
 //	zeptest.Fault{Cut: true, Apply: true, Method: "POST"}   // cut after
 //	zeptest.Fault{Delay: time.Hour, Route: "/user/{userId}"} // no answer about one user
 //
+// And what a real server answers when memory is added from many sides at once:
+//
+//	// Two adds made the session, and the messages of this one are not stored. Trying again stores them.
+//	zeptest.Fault{Method: "POST", Route: "/sessions/{sessionId}/memory", Status: 400,
+//		Body: "bad request: session already exists with session_id: s\n"}
+//	// The messages are stored, but could not be handed on.
+//	zeptest.Fault{Method: "POST", Route: "/sessions/{sessionId}/memory", Status: 500, Apply: true,
+//		Body: "failed to publish new messages: …\n"}
+//
 // A client built on Go's [net/http.Transport] repeats a GET by itself, unseen by the caller, if a
 // connection that was used before is cut.
 type Fault struct {

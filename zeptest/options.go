@@ -29,7 +29,14 @@ func WithoutWebUI() Option {
 // was answered with 200. Here two updates of one record that meet lose one of them for certain, so
 // that a test need not hope for the moment; an update that meets no other takes a millisecond longer.
 //
-// Without this option updates are atomic.
+// Users, sessions and messages do so. Without this option updates are atomic.
 func WithRacyUpdates() Option {
 	return func(s *Server) { s.racy = true }
+}
+
+// WithDelayedEnrichment makes what was added wait for [Server.Enrich] before a search finds it. A real
+// server embeds messages and documents after it has answered, so that a search right after an add may
+// miss them; here it does for certain. Without this option they are found at once.
+func WithDelayedEnrichment() Option {
+	return func(s *Server) { s.store.delayed = true }
 }

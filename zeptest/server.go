@@ -47,7 +47,8 @@ func NewServer(opts ...Option) *Server {
 	for _, opt := range opts {
 		opt(s)
 	}
-	s.routes = slices.Concat(s.userRoutes(), s.sessionRoutes())
+	s.routes = slices.Concat(s.userRoutes(), s.sessionRoutes(), s.memoryRoutes(), s.messageRoutes(),
+		s.collectionRoutes(), s.documentRoutes())
 	s.http = httptest.NewServer(s)
 	s.URL = s.http.URL
 	return s

@@ -170,7 +170,7 @@ func TestPaths(t *testing.T) {
 		{"HEAD", "/user", 405, "", []string{"GET", "POST"}},
 		{"POST", "/user/a@b", 405, "", []string{"GET", "PATCH", "DELETE"}},
 		{"DELETE", "/user/", 405, "", []string{"GET", "POST"}},
-		{"PUT", "/sessions/s/memory", 405, "", []string{"DELETE"}},
+		{"PUT", "/sessions/s/memory", 405, "", []string{"GET", "POST", "DELETE"}},
 		{"BREW", "/nothing", 405, "", nil},
 	} {
 		t.Run(test.method+" "+test.path, func(t *testing.T) {
@@ -401,6 +401,7 @@ func TestConcurrentUpdates(t *testing.T) {
 	for _, kind := range []struct{ add, body, record string }{
 		{"/user", `{"user_id":"x"}`, "/user/x"},
 		{"/sessions", `{"session_id":"x"}`, "/sessions/x"},
+		{"/sessions/x/memory", `{"messages":[{"uuid":"` + uuid1 + `"}]}`, "/sessions/x/messages/" + uuid1},
 	} {
 		t.Run(kind.record, func(t *testing.T) {
 			t.Parallel()

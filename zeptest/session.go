@@ -91,7 +91,8 @@ func (s *Server) getSession(r *http.Request) (answer, error) {
 	return rowAnswer(http.StatusOK, found), nil
 }
 
-// updateSession merges metadata. It finds deleted sessions too, and undeletes them.
+// updateSession merges metadata. It finds deleted sessions too, and undeletes them, but not their
+// messages.
 func (s *Server) updateSession(r *http.Request) (answer, error) {
 	type UpdateSessionRequest struct {
 		SessionID string         `json:"session_id"` // the path's is taken
@@ -132,7 +133,7 @@ func (s *Server) deleteSession(r *http.Request) (answer, error) {
 	return okAnswer, nil
 }
 
-// deleteSession soft-deletes a session, and says whether there was one. The caller holds the lock.
+// deleteSession soft-deletes a session with what it has, and says whether there was one. The caller holds the lock.
 func (s *store) deleteSession(sessionID string) bool {
 	found, exists := s.sessions.get(sessionID)
 	if !exists {
@@ -141,6 +142,8 @@ func (s *store) deleteSession(sessionID string) bool {
 	deleted := *found
 	deleted.deleted = true
 	s.sessions.replace(&deleted)
+	s.deleteMessages(sessionID)
+	delete(s.summariesOf, sessionID)
 	return true
 }
 

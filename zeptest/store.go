@@ -12,19 +12,38 @@ import (
 )
 
 // The store is the database: one table a resource, and one lock for them all, because deleting a user
-// touches its sessions. Rows are never changed, only replaced: what was read under the lock may be
-// sent without it.
+// touches its sessions, and deleting a session its messages. Rows are never changed, only replaced:
+// what was read under the lock may be sent without it. Collections and documents are no rows, and stay
+// under the lock.
 type store struct {
 	mu       sync.RWMutex
 	users    *table
 	sessions *table
+	messages *table
 	// sessionsOf has the session ids of each user id, in the order of their creation.
 	sessionsOf map[string][]string
-	lastTime   time.Time
+	// messagesOf and summariesOf have what each session id has, in order, deleted ones aside.
+	messagesOf  map[string][]string // UUIDs
+	summariesOf map[string][]summary
+	collections map[string]*collection
+	writes      int64 // see place
+	lastTime    time.Time
+
+	delayed    bool            // embeddings wait for Enrich
+	unembedded map[string]bool // UUIDs of messages that do
 }
 
 func newStore() store {
-	return store{users: newTable(), sessions: newTable(), sessionsOf: map[string][]string{}}
+	return store{
+		users:       newTable(),
+		sessions:    newTable(),
+		messages:    newTable(),
+		sessionsOf:  map[string][]string{},
+		messagesOf:  map[string][]string{},
+		summariesOf: map[string][]summary{},
+		collections: map[string]*collection{},
+		unembedded:  map[string]bool{},
+	}
 }
 
 // now is the time to stamp a record with, in microseconds as PostgreSQL has it. It never gives the
@@ -42,7 +61,8 @@ func (s *store) now() time.Time {
 // little more than copying it.
 type row struct {
 	id      int64
-	key     string // the caller's id of it: user_id, session_id
+	key     string // the caller's id of it: user_id, session_id; a message's UUID
+	parent  string // a message's session_id
 	json    []byte
 	deleted bool // softly: still there, but neither found nor listed
 }

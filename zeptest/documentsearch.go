@@ -1,0 +1,129 @@
+package zeptest
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+)
+
+// A documentSearchResult has a score from 0 to 1, of the cosine: what has no word in common is at 0.5.
+type documentSearchResult struct {
+	*document
+	Score float64 `json:"score"`
+}
+
+func (s *Server) searchCollection(r *http.Request) (answer, error) {
+	type DocumentSearchPayload struct {
+		Text       string         `json:"text"`
+		Embedding  []float32      `json:"embedding"`
+		Metadata   map[string]any `json:"metadata"`
+		SearchType string         `json:"search_type"`
+		MMRLambda  float32        `json:"mmr_lambda"`
+	}
+	const failed = "failed to search collection: "
+	limit, err := intQuery(r, "limit")
+	if err != nil {
+		return answer{}, err
+	}
+	var req DocumentSearchPayload
+	if err := decodeJSON(r, &req); err != nil {
+		return answer{}, err
+	}
+	switch {
+	case req.Text == "" && len(req.Metadata) == 0 && len(req.Embedding) == 0:
+		return answer{}, errors.New(failed + "at least one of text, metadata, or embedding must be specified")
+	case req.Text != "" && len(req.Embedding) > 0:
+		return answer{}, errors.New(failed + "cannot specify both text and embedding")
+	}
+	query := req.Embedding
+	if req.Text != "" {
+		query = embed(req.Text)
+	}
+	if len(query) == 0 {
+		query = nil
+	}
+
+	s.store.mu.RLock()
+	defer s.store.mu.RUnlock()
+	c, err := s.collection(r)
+	if err != nil {
+		return answer{}, fmt.Errorf(failed+"failed to get collection: %w", err)
+	}
+	where, err := compileWhere(req.Metadata)
+	if err != nil {
+		return answer{}, documentFilterError(err)
+	}
+	results, err := c.find(query, where)
+	if err != nil {
+		return answer{}, fmt.Errorf(failed+"failed to execute search: error executing search: error executing query: %w", err)
+	}
+
+	if limit <= 0 {
+		limit = 20
+	}
+	pool := limit
+	if req.SearchType == mmr {
+		pool = max(multiplied(limit, mmrPool), mmrPoolMin)
+	}
+	results = firstOf(results, pool)
+	page := struct {
+		Results     []documentSearchResult `json:"results"`
+		QueryVector []float32              `json:"query_vector"`
+		ResultCount int                    `json:"result_count"`
+		TotalPages  int                    `json:"total_pages"`
+		CurrentPage int                    `json:"current_page"`
+	}{Results: results, QueryVector: query, ResultCount: len(results)} // of MMR: those that it picked from
+	if req.SearchType == mmr {
+		embedding := func(r documentSearchResult) []float32 { return r.Embedding }
+		if page.Results, err = rankedByRelevance(results, embedding, query, req.MMRLambda, limit); err != nil {
+			return answer{}, fmt.Errorf(failed+"failed to execute search: error reranking results: error reranking results: %w", err)
+		}
+	}
+	return jsonAnswer(page)
+}
+
+func documentFilterError(err error) error {
+	if errors.Is(err, errPanic) {
+		return err
+	}
+	place := "error scanning query"
+	var noWhere *whereError
+	if errors.As(err, &noWhere) {
+		place = "error building query error applying metadata filter: error unmarshalling metadata"
+	}
+	return fmt.Errorf("failed to search collection: failed to execute search: error executing search: error executing query: %s %w", place, err)
+}
+
+// find finds the documents that pass the filter, best first. With a query it finds those that have an
+// embedding, and otherwise all, in the order in which the database has them.
+func (c *collection) find(query []float32, where clauses) ([]documentSearchResult, error) {
+	found := []documentSearchResult{}
+	for _, d := range c.live() {
+		if query != nil && !d.IsEmbedded {
+			continue
+		}
+		holds, err := where.hold(d.Metadata)
+		if err != nil {
+			return nil, fmt.Errorf("error scanning query %w", err)
+		}
+		if !holds {
+			continue
+		}
+		result := documentSearchResult{document: d}
+		if query != nil {
+			if len(d.Embedding) != len(query) {
+				return nil, fmt.Errorf("embedding width mismatch. please ensure that the embeddings you have configured in the zep "+
+					"config are the same width as those you are generating. (original error: ERROR: different vector dimensions "+
+					"%d and %d (SQLSTATE=22000))", len(d.Embedding), len(query))
+			}
+			result.Score = (1-(1-cosine(d.Embedding, query)))/2 + 0.5
+		}
+		found = append(found, result)
+	}
+	if query != nil {
+		slices.SortStableFunc(found, func(a, b documentSearchResult) int { return cmp.Compare(b.Score, a.Score) })
+	}
+	return found, nil
+}
