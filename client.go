@@ -2,6 +2,7 @@ package zep
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,13 +12,11 @@ import (
 	"maps"
 	"math"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -80,7 +79,7 @@ func NewClient(opts ...Option) (*Client, error) {
 			return exchangeIn(ctx).again(), nil
 		},
 		Backoff:      func(_, _ time.Duration, _ int, _ *http.Response) time.Duration { return 0 },
-		PrepareRetry: func(req *http.Request) error { return exchangeIn(req.Context()).pause() },
+		PrepareRetry: func(req *http.Request) error { return exchangeIn(req.Context()).prepare(req) },
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}
 	if cfg.httpClient != nil {
@@ -125,6 +124,8 @@ type call[T any] struct {
 	query  any      // for go-querystring; nil for none
 	body   any      // for encoding/json; nil for none
 
+	refused error // why it is not to be sent
+
 	read      bool           // changes nothing, as GET: may be sent as often as one likes
 	once      bool           // a write that cannot be settled: not again after an unknown outcome
 	transient *regexp.Regexp // a refusal with this text says that nothing was done, and that the next attempt may succeed
@@ -148,7 +149,10 @@ type none struct{}
 func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOption) (T, error) {
 	var answer, nothing T
 	options, err := c.newRequest(opts)
-	if err != nil {
+	if options.capture != nil {
+		*options.capture = nil // not that of an earlier call
+	}
+	if err := cmp.Or(err, call.refused); err != nil {
 		return nothing, err
 	}
 	target, err := c.resolve(call.route, call.ids, call.query)
@@ -160,9 +164,6 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 		if body, err = json.Marshal(call.body); err != nil {
 			return nothing, fmt.Errorf("%w: %s %s: the request cannot be sent as JSON: %w", ErrBadRequest, call.method, call.route, err)
 		}
-	}
-	if options.capture != nil {
-		*options.capture = nil
 	}
 
 	ctx, cancel := context.WithTimeout(ctx, options.timeout)
@@ -185,8 +186,8 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 	}
 	if c.updates != nil {
 		for _, record := range call.updates {
-			if err := c.updates.enter(ctx, record); err != nil {
-				return nothing, x.fail(nil, "waiting for an earlier update of the same record", err)
+			if c.updates.enter(ctx, record) != nil {
+				return nothing, x.fail(nil, "waiting for an earlier update of the same record", ended(ctx))
 			}
 			defer c.updates.leave(record)
 		}
@@ -248,16 +249,16 @@ func checkID(name, id string) error {
 	default:
 		return checkText(name, id)
 	}
-	return fmt.Errorf("%w: %s %q %s", ErrInvalidID, name, id, why)
+	return fmt.Errorf("%w: %s %.100q %s", ErrInvalidID, name, id, why)
 }
 
 // checkText refuses what the server would store as something else than it was given.
 func checkText(name, id string) error {
 	switch {
 	case strings.Contains(id, "\x00"):
-		return fmt.Errorf("%w: %s %q holds a NUL byte, which the server drops", ErrInvalidID, name, id)
+		return fmt.Errorf("%w: %s %.100q holds a NUL byte, which the server drops", ErrInvalidID, name, id)
 	case !utf8.ValidString(id):
-		return fmt.Errorf("%w: %s %q is not valid UTF-8", ErrInvalidID, name, id)
+		return fmt.Errorf("%w: %s %.100q is not valid UTF-8", ErrInvalidID, name, id)
 	}
 	return nil
 }
@@ -274,16 +275,16 @@ type exchange struct {
 	decode        func(http.Header, []byte) error
 
 	attempts  int
-	status    int // of the last attempt, 0 without an answer
+	sending   *sending // of the last attempt; nil of a read
+	status    int      // of the last attempt, 0 without an answer
 	last      outcome
 	err       *Error // of the last attempt, nil after a success
 	unsettled bool   // an attempt was sent and its answer lost
 	wait      time.Duration
-
-	// What httptrace tells of the writing of a request, from the connection's own goroutine.
-	trace      httptrace.ClientTrace
-	wrote, cut atomic.Bool
 }
+
+// ended is why a context has ended, and nil if it has not.
+func ended(ctx context.Context) error { return errors.Join(ctx.Err(), context.Cause(ctx)) }
 
 type exchangeKey struct{}
 
@@ -291,21 +292,10 @@ func exchangeIn(ctx context.Context) *exchange { return ctx.Value(exchangeKey{})
 
 // run sends the request until the policy is content, and returns what is left to report.
 func (x *exchange) run(body []byte) *Error {
-	if err := x.ctx.Err(); err != nil {
-		return x.fail(nil, "not sent", errors.Join(err, context.Cause(x.ctx)))
+	if err := ended(x.ctx); err != nil {
+		return x.fail(nil, "not sent", err)
 	}
-	ctx := context.WithValue(x.ctx, exchangeKey{}, x)
-	if !x.read {
-		x.trace.WroteRequest = func(info httptrace.WroteRequestInfo) {
-			if info.Err == nil {
-				x.wrote.Store(true)
-			} else {
-				x.cut.Store(true)
-			}
-		}
-		ctx = httptrace.WithClientTrace(ctx, &x.trace)
-	}
-	req := &retryablehttp.Request{Request: x.client.blank.WithContext(ctx)}
+	req := &retryablehttp.Request{Request: x.client.blank.WithContext(x.context())}
 	req.Method, req.URL, req.Header = x.method, x.url, x.headers(body != nil)
 	if body != nil {
 		if err := req.SetBody(body); err != nil {
@@ -319,10 +309,36 @@ func (x *exchange) run(body []byte) *Error {
 	if err != nil && x.err == nil {
 		x.fail(nil, err.Error(), err)
 	}
-	if ended := x.ctx.Err(); x.err != nil && ended != nil {
-		x.err.cause = errors.Join(x.err.cause, ended, context.Cause(x.ctx))
+	if why := ended(x.ctx); why != nil && x.err != nil && (x.status == 0 || x.last != settled) {
+		x.err.cause = errors.Join(x.err.cause, why)
 	}
 	return x.err
+}
+
+// context is that of the next attempt. A write's is told how far its request comes.
+func (x *exchange) context() context.Context {
+	ctx := context.WithValue(x.ctx, exchangeKey{}, x)
+	if x.read {
+		return ctx
+	}
+	x.sending = new(sending)
+	return x.sending.trace(ctx)
+}
+
+// prepare waits for the next attempt, and makes its request one of its own: the transport may still be at work on the last one's,
+// and what a Transport or a Jar added to its headers would be added twice. It stands in for the wait of go-retryablehttp, which
+// no test can shorten.
+func (x *exchange) prepare(req *http.Request) error {
+	err := x.ctx.Err()
+	if x.wait > 0 {
+		err = x.client.sleep(x.ctx, x.wait)
+	}
+	if err != nil {
+		return err
+	}
+	*req = *req.WithContext(x.context())
+	req.Header = x.headers(req.Body != nil)
+	return nil
 }
 
 // headers are a call's own, since a Transport of the caller's may write to them; their values are shared.
@@ -355,7 +371,6 @@ func (x *exchange) attempt(req *http.Request) (*http.Response, error) {
 	start := x.client.now()
 	x.attempts++
 	x.err, x.last, x.status = nil, settled, 0
-	x.wrote.Store(false)
 	resp, err := x.client.roundTripper().RoundTrip(req)
 	if err != nil {
 		x.broke(nil, err)
@@ -363,7 +378,7 @@ func (x *exchange) attempt(req *http.Request) (*http.Response, error) {
 		x.status = resp.StatusCode
 		x.receive(resp)
 	}
-	if !x.read && (x.last == unknown || x.err != nil && x.err.StatusCode == 0 && x.wrote.Load()) {
+	if !x.read && (x.last == unknown || x.status == 0 && x.sending.wrote.Load()) {
 		x.unsettled = true
 	}
 	if x.err != nil {
@@ -410,8 +425,7 @@ func (x *exchange) receive(resp *http.Response) {
 
 // broke: no answer came, or not the whole of it.
 func (x *exchange) broke(resp *http.Response, err error) {
-	// An earlier attempt's connection may still be telling of its own writing, so only the first one's word is taken.
-	x.last = outcomeOfBreak(err, resp == nil && x.attempts == 1 && x.cut.Load())
+	x.last = outcomeOfBreak(err, resp != nil, x.sending)
 	x.fail(resp, err.Error(), err)
 }
 
@@ -423,7 +437,7 @@ func (x *exchange) understand(resp *http.Response, body []byte) {
 		return
 	}
 	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) || errors.Is(err, errPage) {
+	if errors.As(err, &syntax) || errors.Is(err, errNotZep) {
 		x.last = unknown
 	}
 	x.fail(resp, "the answer is not what Zep sends: "+err.Error(), err)
@@ -437,7 +451,7 @@ func (x *exchange) refused(resp *http.Response, body []byte) {
 	if redirect {
 		text = "redirects to " + shownURL(location)
 	}
-	x.last = outcomeOf(resp.StatusCode, text, x.transient)
+	x.last = outcomeOf(resp.StatusCode, oneLine(text), x.transient)
 	x.fail(resp, text, nil)
 	if redirect {
 		// http.Client fails on a Location that it cannot parse, and leaves a redirect without one alone.
@@ -446,42 +460,30 @@ func (x *exchange) refused(resp *http.Response, body []byte) {
 	}
 }
 
-// fail notes what the attempt got.
+// fail notes what the attempt got, without the API key: a server or a proxy may echo it.
 func (x *exchange) fail(resp *http.Response, text string, cause error) *Error {
-	x.err = &Error{Method: x.method, Path: x.url.EscapedPath(), Message: text, Attempts: x.attempts, cause: cause}
+	x.err = &Error{Method: x.method, Path: x.url.EscapedPath(), Attempts: x.attempts, cause: cause}
 	if resp != nil {
 		x.err.StatusCode, x.err.Header = resp.StatusCode, resp.Header
-		x.err.kinds = classify(resp.StatusCode, text)
+		x.err.kinds = classify(resp.StatusCode, oneLine(text))
 	}
-	x.redact(x.err)
+	for _, secret := range x.secrets() {
+		text = strings.ReplaceAll(text, secret, redacted)
+		x.err.redact(secret)
+	}
+	x.err.Message = oneLine(text)
 	return x.err
 }
 
-// redact takes the API key out of what a server or a proxy echoes.
-func (x *exchange) redact(e *Error) {
-	for _, secret := range slices.Concat(x.client.authorization(), x.header.Values("Authorization")) {
-		if _, token, found := strings.Cut(secret, " "); found {
-			secret = token
-		}
-		if secret == "" {
-			continue
-		}
-		e.Message = strings.ReplaceAll(e.Message, secret, "[redacted]")
-		for key, values := range e.Header {
-			if slices.ContainsFunc(values, func(value string) bool { return strings.Contains(value, secret) }) {
-				e.Header = e.Header.Clone()
-				e.Header.Set(key, "[redacted]")
-			}
+// secrets are what was sent to prove who calls.
+func (x *exchange) secrets() []string {
+	secrets := slices.Concat(x.client.authorization(), x.header.Values("Authorization"))
+	for i, value := range secrets {
+		if _, token, found := strings.Cut(value, " "); found {
+			secrets[i] = token
 		}
 	}
-}
-
-// pause waits for the next attempt. It stands in for the wait of go-retryablehttp, which no test can shorten.
-func (x *exchange) pause() error {
-	if x.wait <= 0 {
-		return x.ctx.Err()
-	}
-	return x.client.sleep(x.ctx, x.wait)
+	return slices.DeleteFunc(secrets, func(secret string) bool { return secret == "" })
 }
 
 // log tells of an attempt: no id, no text of the server's, which quotes them.
@@ -545,8 +547,8 @@ func (c *Client) roundTripper() http.RoundTripper {
 	return c.transport
 }
 
-// errPage: an answer that is HTML was not Zep's.
-var errPage = errors.New("an HTML page")
+// errNotZep: what answered was not Zep.
+var errNotZep = errors.New("neither JSON nor OK")
 
 // decodeJSON reads one record.
 func decodeJSON[T any](_ http.Header, body []byte) (answer T, err error) {
@@ -577,10 +579,14 @@ func withoutNull[T any](list []*T) ([]*T, error) {
 	return list, nil
 }
 
-// decodeOK takes the text that stands for success.
+// decodeOK takes the text that stands for success, and no other: a proxy's page is no proof that anything was done.
 func decodeOK(_ http.Header, body []byte) (none, error) {
-	if bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) {
-		return none{}, errPage
+	switch text := bytes.TrimSpace(body); {
+	case string(text) == "OK":
+		return none{}, nil
+	case bytes.HasPrefix(text, []byte("<")):
+		return none{}, fmt.Errorf("an HTML page: %w", errNotZep)
+	default:
+		return none{}, fmt.Errorf("%.100q: %w", text, errNotZep)
 	}
-	return none{}, nil
 }

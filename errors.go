@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -150,6 +151,44 @@ func (e *Error) Is(target error) bool {
 	return slices.Contains(e.kinds, target)
 }
 
+// redacted stands where the API key was.
+const redacted = "[redacted]"
+
+// redact takes a secret out of what net/http and encoding/json quote of an answer: a header that holds it, and a cause that tells it, of
+// which only that stays which callers match.
+func (e *Error) redact(secret string) {
+	for key, values := range e.Header {
+		if slices.ContainsFunc(values, func(value string) bool { return strings.Contains(value, secret) }) {
+			e.Header = maps.Clone(e.Header)
+			e.Header[key] = []string{redacted}
+		}
+	}
+	if !tells(e.cause, secret) {
+		return
+	}
+	var kept []error
+	for _, known := range []error{ErrTooLarge, context.DeadlineExceeded, context.Canceled} {
+		if errors.Is(e.cause, known) {
+			kept = append(kept, known)
+		}
+	}
+	e.cause = errors.Join(kept...)
+}
+
+// tells: the text of an error, or of one within it, has the secret.
+func tells(err error, secret string) bool {
+	if err == nil || strings.Contains(err.Error(), secret) {
+		return err != nil
+	}
+	switch err := err.(type) {
+	case interface{ Unwrap() error }:
+		return tells(err.Unwrap(), secret)
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(err.Unwrap(), func(err error) bool { return tells(err, secret) })
+	}
+	return false
+}
+
 // Unwrap gives the network's or the context's error, if there is one.
 func (e *Error) Unwrap() error { return e.cause }
 
@@ -200,15 +239,20 @@ func isMissingResource(text string) bool {
 	return strings.HasSuffix(text, "not found") && !strings.HasSuffix(text, "page not found")
 }
 
-// serverText makes one clean line of an error's body: no HTML, no control characters, at most 4 KiB.
+// serverText is what an error's body says. HTML is a router's or a proxy's, and nothing to show.
 func serverText(body []byte) string {
-	text := strings.TrimSpace(strings.ToValidUTF8(string(body), "\uFFFD"))
+	text := strings.TrimSpace(string(body))
 	if strings.HasPrefix(text, "<") {
 		return "(an HTML page)"
 	}
-	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
+	return text
+}
+
+// oneLine leaves nothing in a text that ends a line or drives a terminal, and at most 4 KiB of it.
+func oneLine(text string) string {
+	lines := strings.FieldsFunc(strings.ToValidUTF8(text, "\uFFFD"), func(r rune) bool { return r == '\n' || r == '\r' })
 	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
 			return ' '
 		}
 		return r

@@ -125,7 +125,14 @@ func parseBaseURL(raw string) (*url.URL, error) {
 			return refuse("has no valid port")
 		}
 	}
-	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
+	// What is escaped is no slash of the path's.
+	escaped := strings.TrimRight(u.EscapedPath(), "/")
+	if u.Path, err = url.PathUnescape(escaped); err != nil {
+		return refuse("is no URL")
+	}
+	if u.RawPath = ""; u.EscapedPath() != escaped {
+		u.RawPath = escaped
+	}
 	return u, nil
 }
 

@@ -7,10 +7,12 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -72,13 +74,38 @@ func outcomeOf(status int, text string, transient *regexp.Regexp) outcome {
 	return settled
 }
 
-// outcomeOfBreak reads the error of an attempt that got no answer. cut says that the request is known not to have been
-// written to its end.
-func outcomeOfBreak(err error, cut bool) outcome {
+// sending is what httptrace tells of how far one attempt's request came. It tells it from the connection's own goroutines, which may
+// go on after the attempt.
+type sending struct {
+	asked, connected, wrote, cut atomic.Bool
+}
+
+func (s *sending) trace(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { s.asked.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { s.connected.Store(true) },
+		WroteRequest: func(info httptrace.WroteRequestInfo) {
+			if info.Err == nil {
+				s.wrote.Store(true)
+			} else {
+				s.cut.Store(true)
+			}
+		},
+	})
+}
+
+// undone: no request was written to its end. A transport may have tried more than once by itself, so that one connection broke under
+// the request says nothing if another took it. A transport that tells nothing proves nothing.
+func (s *sending) undone() bool {
+	return s != nil && !s.wrote.Load() && (s.cut.Load() || s.asked.Load() && !s.connected.Load())
+}
+
+// outcomeOfBreak reads the error of an attempt that got no answer, or of which the answer only began.
+func outcomeOfBreak(err error, answered bool, s *sending) outcome {
 	switch {
-	case isPermanent(err):
+	case errors.Is(err, ErrTooLarge), !answered && isPermanent(err):
 		return settled
-	case cut, neverConnected(err):
+	case !answered && (s.undone() || neverConnected(err)):
 		return undone
 	}
 	return unknown
@@ -101,7 +128,7 @@ func isPermanent(err error) bool {
 		certificate *tls.CertificateVerificationError
 		op          *net.OpError
 	)
-	if errors.Is(err, ErrTooLarge) || errors.Is(err, http.ErrSchemeMismatch) ||
+	if errors.Is(err, http.ErrSchemeMismatch) ||
 		errors.As(err, &record) || errors.As(err, &certificate) || strings.HasPrefix(err.Error(), "tls: ") {
 		return true
 	}
