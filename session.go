@@ -1,6 +1,7 @@
 package zep
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"net/http"
@@ -18,16 +19,11 @@ type SessionService struct{ client *Client }
 // POST /api/v1/sessions
 func (s *SessionService) Add(ctx context.Context, req *CreateSessionRequest, opts ...RequestOption) (*Session, error) {
 	if req == nil {
-		return nil, errNilRequest("Session.Add")
-	}
-	if err := checkID("session_id", req.SessionID); err != nil {
-		return nil, err
-	}
-	if err := checkText("user_id", req.UserID); err != nil {
-		return nil, err
+		return do(ctx, s.client, call[*Session]{refused: errNilRequest("Session.Add")}, opts)
 	}
 	return do(ctx, s.client, call[*Session]{
-		method: http.MethodPost, route: "/sessions", body: req,
+		method: http.MethodPost, route: "/sessions", body: req, decode: decodeSession,
+		refused: cmp.Or(checkID("session_id", req.SessionID), checkText("user_id", req.UserID)),
 		settle: func(ctx context.Context, failure *Error) (*Session, error) {
 			return settleAdd(failure, req, sameSession, func() (*Session, error) { return s.Get(ctx, req.SessionID, opts...) })
 		},
@@ -43,7 +39,9 @@ func sameSession(sent, there *Session) bool {
 //
 // GET /api/v1/sessions/{sessionId}
 func (s *SessionService) Get(ctx context.Context, sessionID string, opts ...RequestOption) (*Session, error) {
-	return do(ctx, s.client, call[*Session]{method: http.MethodGet, route: "/sessions/{sessionId}", ids: []string{sessionID}}, opts)
+	return do(ctx, s.client, call[*Session]{
+		method: http.MethodGet, route: "/sessions/{sessionId}", ids: []string{sessionID}, decode: decodeSession,
+	}, opts)
 }
 
 // Update merges metadata into that of a session, as [UpdateUserRequest] tells, and returns the session as it is then;
@@ -56,10 +54,10 @@ func (s *SessionService) Get(ctx context.Context, sessionID string, opts ...Requ
 // PATCH /api/v1/sessions/{sessionId}
 func (s *SessionService) Update(ctx context.Context, req *UpdateSessionRequest, opts ...RequestOption) (*Session, error) {
 	if req == nil {
-		return nil, errNilRequest("Session.Update")
+		return do(ctx, s.client, call[*Session]{refused: errNilRequest("Session.Update")}, opts)
 	}
 	return do(ctx, s.client, call[*Session]{
-		method: http.MethodPatch, route: "/sessions/{sessionId}", ids: []string{req.SessionID}, body: req,
+		method: http.MethodPatch, route: "/sessions/{sessionId}", ids: []string{req.SessionID}, body: req, decode: decodeSession,
 		updates: []record{{"session", req.SessionID}},
 	}, opts)
 }
@@ -82,11 +80,8 @@ func (s *SessionService) Delete(ctx context.Context, sessionID string, opts ...R
 //
 // GET /api/v1/sessions
 func (s *SessionService) List(ctx context.Context, page *ListOptions, opts ...RequestOption) ([]*Session, error) {
-	if err := page.check(); err != nil {
-		return nil, err
-	}
 	return do(ctx, s.client, call[[]*Session]{
-		method: http.MethodGet, route: "/sessions", query: page, decode: decodeList[Session],
+		method: http.MethodGet, route: "/sessions", query: page, decode: decodeSessions, refused: page.check(),
 	}, opts)
 }
 

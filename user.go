@@ -18,13 +18,10 @@ type UserService struct{ client *Client }
 // POST /api/v1/user
 func (s *UserService) Add(ctx context.Context, req *CreateUserRequest, opts ...RequestOption) (*User, error) {
 	if req == nil {
-		return nil, errNilRequest("User.Add")
-	}
-	if err := checkID("user_id", req.UserID); err != nil {
-		return nil, err
+		return do(ctx, s.client, call[*User]{refused: errNilRequest("User.Add")}, opts)
 	}
 	return do(ctx, s.client, call[*User]{
-		method: http.MethodPost, route: "/user", body: req,
+		method: http.MethodPost, route: "/user", body: req, decode: decodeUser, refused: checkID("user_id", req.UserID),
 		settle: func(ctx context.Context, failure *Error) (*User, error) {
 			return settleAdd(failure, req, sameUser, func() (*User, error) { return s.Get(ctx, req.UserID, opts...) })
 		},
@@ -41,7 +38,9 @@ func sameUser(sent, there *User) bool {
 //
 // GET /api/v1/user/{userId}
 func (s *UserService) Get(ctx context.Context, userID string, opts ...RequestOption) (*User, error) {
-	return do(ctx, s.client, call[*User]{method: http.MethodGet, route: "/user/{userId}", ids: []string{userID}}, opts)
+	return do(ctx, s.client, call[*User]{
+		method: http.MethodGet, route: "/user/{userId}", ids: []string{userID}, decode: decodeUser,
+	}, opts)
 }
 
 // Update changes what the request says of a user, and returns the user as it is then; [ErrNotFound] if there is none.
@@ -55,10 +54,10 @@ func (s *UserService) Get(ctx context.Context, userID string, opts ...RequestOpt
 // PATCH /api/v1/user/{userId}
 func (s *UserService) Update(ctx context.Context, req *UpdateUserRequest, opts ...RequestOption) (*User, error) {
 	if req == nil {
-		return nil, errNilRequest("User.Update")
+		return do(ctx, s.client, call[*User]{refused: errNilRequest("User.Update")}, opts)
 	}
 	return do(ctx, s.client, call[*User]{
-		method: http.MethodPatch, route: "/user/{userId}", ids: []string{req.UserID}, body: req,
+		method: http.MethodPatch, route: "/user/{userId}", ids: []string{req.UserID}, body: req, decode: decodeUser,
 		updates: []record{{"user", req.UserID}},
 	}, opts)
 }
@@ -80,7 +79,7 @@ func (s *UserService) Delete(ctx context.Context, userID string, opts ...Request
 // GET /api/v1/user/{userId}/sessions
 func (s *UserService) GetSessions(ctx context.Context, userID string, opts ...RequestOption) ([]*Session, error) {
 	return do(ctx, s.client, call[[]*Session]{
-		method: http.MethodGet, route: "/user/{userId}/sessions", ids: []string{userID}, decode: decodeList[Session],
+		method: http.MethodGet, route: "/user/{userId}/sessions", ids: []string{userID}, decode: decodeSessions,
 	}, opts)
 }
 
@@ -90,10 +89,9 @@ func (s *UserService) GetSessions(ctx context.Context, userID string, opts ...Re
 //
 // GET /api/v1/user
 func (s *UserService) List(ctx context.Context, page *ListOptions, opts ...RequestOption) ([]*User, error) {
-	if err := page.check(); err != nil {
-		return nil, err
-	}
-	return do(ctx, s.client, call[[]*User]{method: http.MethodGet, route: "/user", query: page, decode: decodeList[User]}, opts)
+	return do(ctx, s.client, call[[]*User]{
+		method: http.MethodGet, route: "/user", query: page, decode: decodeUsers, refused: page.check(),
+	}, opts)
 }
 
 // ListChunked walks all users in chunks, by ascending ID: one request a chunk, each sent when the loop asks for it. A
