@@ -1,0 +1,53 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestIntents(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]intent{
+		"Bye!":                    leaves,
+		"goodbye":                 leaves,
+		"Bye is all that he said": tells,
+		"Hello.":                  greets,
+		"hi there":                greets,
+		"Hi, I am Jane.":          tells,
+		"Hello?":                  asks,
+		"Thank you very much.":    thanks,
+		"It rains.":               tells,
+		"Does it rain?":           asks,
+		"...":                     tells,
+		"?":                       asks,
+	} {
+		assert.Equal(t, want, intentOf(line), line)
+	}
+}
+
+func TestChoose(t *testing.T) {
+	t.Parallel()
+	bergen := fact{text: "My sister Ann lives in Bergen.", dist: 0.3}
+	bees := fact{text: "My sister keeps bees.", dist: 0.2}
+	tea := fact{text: "No milk in it.", dist: 0.6}
+	for _, test := range []struct {
+		question string
+		facts    []fact
+		want     fact
+	}{
+		{"Where does my sister live?", []fact{bees, bergen}, bergen},
+		{"How is my sister?", []fact{bees, bergen}, bees},
+		{"How is my sister?", []fact{bergen, bees}, bergen},
+		{"How do I drink tea?", []fact{bergen, tea}, tea}, // by its likeness alone
+		{"Where does my sister live?", []fact{tea, bergen}, bergen},
+		{"What does she keep?", []fact{bergen, bees}, bees},
+		{"What is in my bag?", []fact{bergen, bees}, fact{}}, // nothing but words that are in every text
+		{"Who?", []fact{bergen, bees}, fact{}},
+		{"Who?", nil, fact{}},
+	} {
+		got, known := choose(test.question, test.facts)
+		assert.Equal(t, test.want, got, test.question)
+		assert.Equal(t, test.want != fact{}, known, test.question)
+	}
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/zep-go/zep"
+)
+
+// A report is what a walk over all users found.
+type report struct {
+	users, chunks int
+	times         map[string]int            // by user id: how often a user of the file was seen
+	plans         map[string]map[string]int // by country and plan: how many users of the file
+}
+
+// walk walks all users of the server in chunks, and counts those of the file.
+func walk(ctx context.Context, client *zep.Client, rows []row, chunk int) (*report, error) {
+	ours := map[string]bool{}
+	for _, row := range rows {
+		ours[row.user.UserID] = true
+	}
+	r := &report{times: map[string]int{}, plans: map[string]map[string]int{}}
+	for users, err := range client.User.ListChunked(ctx, chunk) {
+		if err != nil {
+			return nil, err
+		}
+		r.chunks++
+		r.users += len(users)
+		for _, user := range users {
+			if !ours[user.UserID] {
+				continue
+			}
+			if err := r.count(user); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return r, nil
+}
+
+func (r *report) count(user *zep.User) error {
+	var profile struct{ Country, Plan string }
+	if err := user.Metadata.Decode(&profile); err != nil {
+		return fmt.Errorf("user %q: %w", user.UserID, err)
+	}
+	r.times[user.UserID]++
+	if r.plans[profile.Country] == nil {
+		r.plans[profile.Country] = map[string]int{}
+	}
+	r.plans[profile.Country][profile.Plan]++
+	return nil
+}
+
+// print prints the table of countries and plans.
+func (r *report) print(w io.Writer) {
+	totals := map[string]int{}
+	for _, plans := range r.plans {
+		for plan, users := range plans {
+			totals[plan] += users
+		}
+	}
+	names := slices.Sorted(maps.Keys(totals))
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	line := func(label string, plans map[string]int) {
+		fmt.Fprintf(table, "%s\t", label)
+		sum := 0
+		for _, name := range names {
+			fmt.Fprintf(table, "%d\t", plans[name])
+			sum += plans[name]
+		}
+		fmt.Fprintf(table, "%d\t\n", sum)
+	}
+	fmt.Fprint(table, "country\t")
+	for _, name := range names {
+		fmt.Fprintf(table, "%s\t", name)
+	}
+	fmt.Fprint(table, "all\t\n")
+	for _, country := range slices.Sorted(maps.Keys(r.plans)) {
+		line(country, r.plans[country])
+	}
+	line("all", totals)
+	table.Flush()
+}
+
+// check is an error unless each of the users was seen once.
+func (r *report) check(ids []string) error {
+	for _, id := range ids {
+		if r.times[id] != 1 {
+			return fmt.Errorf("user %q was seen %d times", id, r.times[id])
+		}
+	}
+	return nil
+}
