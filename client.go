@@ -548,7 +548,7 @@ func (c *Client) roundTripper() http.RoundTripper {
 }
 
 // errNotZep: what answered was not Zep.
-var errNotZep = errors.New("neither JSON nor OK")
+var errNotZep = errors.New("where Zep says OK")
 
 // decodeJSON reads one record.
 func decodeJSON[T any](_ http.Header, body []byte) (answer T, err error) {
@@ -585,8 +585,8 @@ func decodeOK(_ http.Header, body []byte) (none, error) {
 	case string(text) == "OK":
 		return none{}, nil
 	case bytes.HasPrefix(text, []byte("<")):
-		return none{}, fmt.Errorf("an HTML page: %w", errNotZep)
+		return none{}, fmt.Errorf("an HTML page %w", errNotZep)
 	default:
-		return none{}, fmt.Errorf("%.100q: %w", text, errNotZep)
+		return none{}, fmt.Errorf("%.100q %w", text, errNotZep)
 	}
 }
