@@ -1,0 +1,509 @@
+package bench
+
+import (
+	"cmp"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"runtime"
+	"runtime/metrics"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/zep-go/zep"
+)
+
+// table is how many users are walked.
+const table = 100_000
+
+// As measured on a Zep 0.27.2 with 100,000 users: what a list costs, and what each user in it.
+const (
+	perPage = 17 * time.Millisecond
+	perUser = 12 * time.Microsecond
+)
+
+var only = flag.String("peers", "", "run only the peers that match this `regexp`")
+
+// everyone is all who are measured, the floor first.
+var everyone = []string{"floor", "floor-tuned", "retryablehttp", "resty", "zep", "zep-logger"}
+
+// choose leaves those that -peers asks for.
+func choose(names ...string) []string {
+	re := regexp.MustCompile(*only)
+	return slices.DeleteFunc(names, func(name string) bool { return !re.MatchString(name) })
+}
+
+// peer makes the one of that name. A nil transport is its own.
+func peer(tb testing.TB, name, url string, transport http.RoundTripper) Peer {
+	var p Peer
+	var opts []zep.Option
+	if transport != nil {
+		opts = append(opts, zep.WithHTTPClient(&http.Client{Transport: transport}))
+	}
+	switch name {
+	case "floor":
+		p = NetHTTP(name, url, cmp.Or[http.RoundTripper](transport, DefaultTransport()))
+	case "floor-tuned":
+		p = NetHTTP(name, url, cmp.Or[http.RoundTripper](transport, TunedTransport()))
+	case "retryablehttp":
+		p = RetryableHTTP(url, transport)
+	case "resty":
+		p = Resty(url, transport)
+	case "zep":
+		p = Zep(name, url, opts...)
+	case "zep-logger":
+		p = Zep(name, url, append(opts, zep.WithLogger(DisabledLogger()))...)
+	default:
+		tb.Fatalf("no peer %q", name)
+	}
+	tb.Cleanup(p.Close)
+	return p
+}
+
+// A work is one call that all peers can make.
+type work struct {
+	name string
+	call func(context.Context, Peer) (any, error)
+}
+
+var write = &Write{
+	UserID: UserID(1), Email: "jane.smith@example.com", FirstName: "Jane", LastName: "Smith",
+	Metadata: zep.Metadata{"plan": "pro", "visits": 17, "address": map[string]any{"city": "Zürich"}},
+}
+
+var calls = []work{
+	{"Get", func(ctx context.Context, p Peer) (any, error) { return p.Get(ctx, UserID(1)) }},
+	{"Add", func(ctx context.Context, p Peer) (any, error) { return p.Add(ctx, write) }},
+	{"Update", func(ctx context.Context, p Peer) (any, error) { return p.Update(ctx, write) }},
+}
+
+// BenchmarkCall is one call after the other, over a connection that is kept.
+func BenchmarkCall(b *testing.B) {
+	for _, call := range calls {
+		b.Run("work="+call.name, func(b *testing.B) {
+			server := serve(b, Config{Users: 100})
+			for _, name := range choose(everyone...) {
+				b.Run("peer="+name, func(b *testing.B) {
+					repeat(b, peer(b, name, server.URL(), nil), call)
+				})
+			}
+		})
+	}
+}
+
+// BenchmarkInMemory is one call without a network or a server's work: what is left is the client's own.
+func BenchmarkInMemory(b *testing.B) {
+	for _, call := range calls {
+		b.Run("work="+call.name, func(b *testing.B) {
+			for _, name := range choose("floor", "retryablehttp", "resty", "zep", "zep-logger") {
+				b.Run("peer="+name, func(b *testing.B) {
+					repeat(b, peer(b, name, "http://zep.test", newMemory()), call)
+				})
+			}
+		})
+	}
+}
+
+func repeat(b *testing.B, peer Peer, call work) {
+	b.ReportAllocs()
+	for b.Loop() {
+		must(b, second(call.call(b.Context(), peer)))
+	}
+}
+
+// memory is a transport that answers everything with one user.
+type memory string
+
+func newMemory() memory {
+	recorder := httptest.NewRecorder()
+	newServer(Config{Users: 100}).one(recorder, http.StatusOK, 1)
+	return memory(recorder.Body.String())
+}
+
+func (m memory) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+		_ = req.Body.Close()
+	}
+	return &http.Response{
+		StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: req,
+		Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, ContentLength: int64(len(m)),
+		Body: io.NopCloser(strings.NewReader(string(m))),
+	}, nil
+}
+
+// BenchmarkSideBySideCall lets the peers take turns, a few hundred calls each, so that whatever else the machine does meets all of
+// them alike: for the ratios, where a few percent matter. It reports the median turn.
+func BenchmarkSideBySideCall(b *testing.B) {
+	for _, call := range calls {
+		b.Run("work="+call.name, func(b *testing.B) {
+			server := serve(b, Config{Users: 100})
+			const perTurn = 500
+			var turns []turn
+			for _, name := range choose("floor", "retryablehttp", "resty", "zep", "zep-logger") {
+				peer := peer(b, name, server.URL(), nil)
+				turns = append(turns, turn{name, perTurn, func() {
+					for range perTurn {
+						must(b, second(call.call(b.Context(), peer)))
+					}
+				}})
+			}
+			sideBySide(b, turns, 15)
+		})
+	}
+}
+
+// BenchmarkManyCalls is 64 goroutines that call at once.
+func BenchmarkManyCalls(b *testing.B) {
+	const goroutines, perTurn = 64, 6400
+	var turns []turn
+	servers := map[string]*Server{}
+	for _, name := range choose("floor", "floor-tuned", "retryablehttp", "resty", "zep") {
+		servers[name] = serve(b, Config{Users: 100})
+		peer := peer(b, name, servers[name].URL(), nil)
+		turns = append(turns, turn{name, perTurn, func() {
+			var all sync.WaitGroup
+			for g := range goroutines {
+				all.Go(func() {
+					for range perTurn / goroutines {
+						must(b, second(peer.Get(b.Context(), UserID(g))))
+					}
+				})
+			}
+			all.Wait()
+		}})
+	}
+	medians := sideBySide(b, turns, 8)
+	for name, server := range servers {
+		b.ReportMetric(float64(time.Second)/medians[name], name+"-calls/s")
+		b.ReportMetric(float64(server.Connections()), name+"-connections")
+	}
+}
+
+// BenchmarkWalk is all users of a server that costs nothing.
+func BenchmarkWalk(b *testing.B) {
+	server := serve(b, Config{Users: table})
+	for _, name := range choose("floor", "retryablehttp", "resty", "zep") {
+		b.Run("how=chunks-1000/peer="+name, func(b *testing.B) {
+			peer := peer(b, name, server.URL(), nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				walkChunks(b, peer, 1000)
+			}
+		})
+	}
+	for _, name := range choose("zep") {
+		b.Run("how=all/peer="+name, func(b *testing.B) {
+			peer := peer(b, name, server.URL(), nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				walkAll(b, peer)
+			}
+		})
+	}
+}
+
+// BenchmarkSideBySideWalk is BenchmarkWalk by turns.
+func BenchmarkSideBySideWalk(b *testing.B) {
+	server := serve(b, Config{Users: table})
+	var turns []turn
+	for _, name := range choose("floor", "retryablehttp", "resty", "zep") {
+		peer := peer(b, name, server.URL(), nil)
+		turns = append(turns, turn{name, 1, func() { walkChunks(b, peer, 1000) }})
+		if name == "zep" {
+			turns = append(turns, turn{"zep-all", 1, func() { walkAll(b, peer) }})
+		}
+	}
+	sideBySide(b, turns, 7)
+}
+
+// BenchmarkRealServer is all users of a server that takes as long as Zep does for a list. first-ms is when the first user came.
+func BenchmarkRealServer(b *testing.B) {
+	server := serve(b, Config{Users: table, PerPage: perPage, PerUser: perUser, Cores: 2})
+	for _, way := range []struct {
+		name  string
+		peers []string
+		walk  func(context.Context, Peer, func(users int) bool) error
+	}{
+		{"chunks-100", []string{"floor"}, func(ctx context.Context, p Peer, yield func(int) bool) error { return p.Chunks(ctx, 100, yield) }},
+		{"chunks-1000", []string{"floor", "zep"}, func(ctx context.Context, p Peer, yield func(int) bool) error { return p.Chunks(ctx, 1000, yield) }},
+		{"one-request", []string{"floor", "zep"}, func(ctx context.Context, p Peer, yield func(int) bool) error {
+			users, _, err := p.Page(ctx, 0, 0)
+			yield(users)
+			return err
+		}},
+		{"all", []string{"zep"}, func(ctx context.Context, p Peer, yield func(int) bool) error {
+			return p.All(ctx, func(any) bool { return yield(1) })
+		}},
+	} {
+		for _, name := range choose(way.peers...) {
+			b.Run("how="+way.name+"/peer="+name, func(b *testing.B) {
+				peer := peer(b, name, server.URL(), nil)
+				var firsts time.Duration
+				for b.Loop() {
+					start, n := time.Now(), 0
+					must(b, way.walk(b.Context(), peer, func(users int) bool {
+						if n == 0 {
+							firsts += time.Since(start)
+						}
+						n += users
+						return true
+					}))
+					same(b, n, table)
+				}
+				b.ReportMetric(ms(firsts)/float64(b.N), "first-ms")
+			})
+		}
+	}
+}
+
+// BenchmarkGrowth compares the ways for pages to grow, under the cost of the real server: with 100,000 users in its table, and (at
+// page=170ms) as if these were the first of a million.
+func BenchmarkGrowth(b *testing.B) {
+	for _, cost := range []struct {
+		page     time.Duration
+		policies []Growth
+	}{
+		{perPage, grid([]int{100, 500}, []float64{2, 4}, []int{1000, 2500, 5000, 10000, 20000})},
+		{10 * perPage, grid([]int{100}, []float64{2, 4}, []int{5000, 20000})},
+	} {
+		server := serve(b, Config{Users: table, PerPage: cost.page, PerUser: perUser, Cores: 2})
+		client := NewClient(server.URL())
+		for _, g := range cost.policies {
+			b.Run(fmt.Sprintf("page=%v/start=%d/factor=%g/cap=%d", cost.page, g.Start, g.Factor, g.Cap), func(b *testing.B) {
+				var firsts time.Duration
+				heap := watchHeap()
+				for b.Loop() {
+					start, n := time.Now(), 0
+					must(b, g.Walk(b.Context(), client, func(*zep.User) bool {
+						if n == 0 {
+							firsts += time.Since(start)
+						}
+						n++
+						return true
+					}))
+					same(b, n, table)
+				}
+				live, _ := heap.stop()
+				b.ReportMetric(ms(firsts)/float64(b.N), "first-ms")
+				b.ReportMetric(live, "live-MiB")
+			})
+		}
+	}
+}
+
+func grid(starts []int, factors []float64, caps []int) (all []Growth) {
+	for _, start := range starts {
+		for _, factor := range factors {
+			for _, most := range caps {
+				all = append(all, Growth{start, factor, most})
+			}
+		}
+	}
+	return all
+}
+
+// BenchmarkMemory walks a million users, who are rendered as they are asked for. live-MiB is the most that was in use after a
+// garbage collection, heap-MiB the most with the garbage of the time, both over what there was before.
+func BenchmarkMemory(b *testing.B) {
+	const million = 1_000_000
+	server := serve(b, Config{Users: million, OnDemand: true})
+	for _, name := range choose("floor", "zep") {
+		for _, how := range []string{"chunks-1000", "all"} {
+			if how == "all" && name != "zep" {
+				continue
+			}
+			b.Run("how="+how+"/peer="+name, func(b *testing.B) {
+				peer := peer(b, name, server.URL(), nil)
+				heap := watchHeap()
+				for b.Loop() {
+					n := 0
+					if how == "all" {
+						must(b, peer.All(b.Context(), func(any) bool { n++; return true }))
+					} else {
+						must(b, peer.Chunks(b.Context(), 1000, func(users int) bool { n += users; return true }))
+					}
+					same(b, n, million)
+				}
+				live, most := heap.stop()
+				b.ReportMetric(live, "live-MiB")
+				b.ReportMetric(most, "heap-MiB")
+			})
+		}
+	}
+}
+
+// BenchmarkScan compares a walk by several workers to All, by turns: factor is how many times as fast it is. At model=real the
+// server takes as long as Zep does, on two cores.
+func BenchmarkScan(b *testing.B) {
+	const workers = 8
+	for _, model := range []struct {
+		name   string
+		config Config
+	}{
+		{"latency=0ms", Config{}},
+		{"latency=5ms", Config{Latency: 5 * time.Millisecond}},
+		{"latency=20ms", Config{Latency: 20 * time.Millisecond}},
+		{"model=real", Config{PerPage: perPage, PerUser: perUser, Cores: 2}},
+	} {
+		for _, gaps := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%s/gaps=%t", model.name, gaps), func(b *testing.B) {
+				config := model.config
+				config.Users, config.Gaps = table, gaps
+				server := serve(b, config)
+				client := NewClient(server.URL())
+				means := sideBySide(b, []turn{
+					{"all", 1, func() {
+						n := 0
+						for _, err := range client.User.All(b.Context()) {
+							must(b, err)
+							n++
+						}
+						same(b, n, table)
+					}},
+					{"parallel", 1, func() {
+						n := 0
+						for _, err := range AllParallel(b.Context(), client, workers) {
+							must(b, err)
+							n++
+						}
+						same(b, n, table)
+					}},
+				}, 3)
+				b.ReportMetric(means["all"]/means["parallel"], "factor")
+			})
+		}
+	}
+}
+
+func walkChunks(b *testing.B, peer Peer, size int) {
+	n := 0
+	must(b, peer.Chunks(b.Context(), size, func(users int) bool { n += users; return true }))
+	same(b, n, table)
+}
+
+func walkAll(b *testing.B, peer Peer) {
+	n := 0
+	must(b, peer.All(b.Context(), func(any) bool { n++; return true }))
+	same(b, n, table)
+}
+
+// A turn is what one peer does before it is the next one's turn.
+type turn struct {
+	name  string
+	calls int
+	do    func()
+}
+
+// sideBySide runs the turns round after round, each time from another one on, and reports the median of each, by call, and its
+// ratio to the first.
+func sideBySide(b *testing.B, turns []turn, rounds int) map[string]float64 {
+	took := make([][]time.Duration, len(turns))
+	for _, t := range turns {
+		t.do() // opens the connections
+	}
+	b.ResetTimer()
+	for range b.N {
+		for round := range rounds {
+			for k := range turns {
+				i := (k + round) % len(turns)
+				if turns[i].calls == 1 {
+					runtime.GC() // no turn pays for the garbage of the one before; many calls pay for their own
+				}
+				start := time.Now()
+				turns[i].do()
+				took[i] = append(took[i], time.Since(start))
+			}
+		}
+	}
+	medians := map[string]float64{}
+	for i, t := range turns {
+		slices.Sort(took[i])
+		n := len(took[i])
+		median := float64(took[i][n/2]+took[i][(n-1)/2]) / 2 / float64(t.calls)
+		medians[t.name] = median
+		b.ReportMetric(median, t.name+"-ns")
+		if i > 0 {
+			b.ReportMetric(median/medians[turns[0].name], t.name+"/"+turns[0].name)
+		}
+	}
+	return medians
+}
+
+// heapWatch samples the heap.
+type heapWatch struct {
+	base       uint64
+	live, most atomic.Uint64
+	done       chan struct{}
+	stopped    sync.WaitGroup
+}
+
+func watchHeap() *heapWatch {
+	w := &heapWatch{done: make(chan struct{})}
+	runtime.GC()
+	runtime.GC() // what the pools held, too
+	_, w.base = readHeap()
+	w.stopped.Go(func() {
+		ticker := time.NewTicker(time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-w.done:
+				return
+			case <-ticker.C:
+				live, all := readHeap()
+				w.live.Store(max(w.live.Load(), live))
+				w.most.Store(max(w.most.Load(), all))
+			}
+		}
+	})
+	return w
+}
+
+// stop gives the most that was live, and the most with garbage, in MiB over what there was at the beginning.
+func (w *heapWatch) stop() (live, most float64) {
+	close(w.done)
+	w.stopped.Wait()
+	over := func(v uint64) float64 { return max(float64(v)-float64(w.base), 0) / (1 << 20) }
+	return over(w.live.Load()), over(w.most.Load())
+}
+
+// readHeap gives what the last garbage collection found in use, and all that is allocated.
+func readHeap() (live, all uint64) {
+	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(samples)
+	return samples[0].Value.Uint64(), samples[1].Value.Uint64()
+}
+
+func serve(tb testing.TB, config Config) *Server {
+	server := NewServer(config)
+	tb.Cleanup(server.Close)
+	return server
+}
+
+func second(_ any, err error) error { return err }
+
+func must(tb testing.TB, err error) {
+	if err != nil {
+		tb.Helper()
+		tb.Error(err)
+		panic(err)
+	}
+}
+
+func same(tb testing.TB, got, want int) {
+	if got != want {
+		tb.Helper()
+		tb.Fatalf("got %d users, want %d", got, want)
+	}
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

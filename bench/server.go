@@ -1,0 +1,255 @@
+// Package bench measures github.com/zep-go/zep against what one could use instead of it: see README.md.
+package bench
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A Config says what a Server has, and what it costs to ask it. The zero Config is an empty table that costs nothing.
+type Config struct {
+	Users int  // how many there are
+	Gaps  bool // every third id is missing, and in the middle as many in a row as there are users
+
+	// OnDemand renders records as they are asked for, and keeps none: for tables that are larger than what is measured.
+	OnDemand bool
+
+	// Latency is the network's: every request takes so much longer, however many there are at once.
+	Latency time.Duration
+
+	// PerPage and PerUser are the database's, for each list and for each user in it. The time is slept, and not burnt: the
+	// cores of this machine are left to the client, as they would be if the server had another.
+	PerPage, PerUser time.Duration
+
+	// Cores is how many lists the database works on at once; others wait for their turn. 0 is any number.
+	Cores int
+}
+
+// A Server answers as Zep v0.x does, from bytes that it has rendered before: users by id, and in lists by limit and cursor. It
+// changes nothing: an add answers with its first user, and an update with the user as it was.
+//
+// As from Zep, and from any net/http server, bodies over 2 KB are chunked, and shorter ones have a Content-Length.
+type Server struct {
+	config  Config
+	records []byte // all users, a comma after each
+	starts  []int  // of each user in records, and of the one that would follow
+	cores   chan struct{}
+	scratch sync.Pool
+
+	http        *httptest.Server
+	connections atomic.Int64
+}
+
+// NewServer starts a Server. Close ends it.
+func NewServer(config Config) *Server {
+	s := newServer(config)
+	s.http = httptest.NewUnstartedServer(s)
+	s.http.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			s.connections.Add(1)
+		}
+	}
+	s.http.Start()
+	return s
+}
+
+func newServer(config Config) *Server {
+	s := &Server{config: config, scratch: sync.Pool{New: func() any { return new([]byte) }}}
+	if config.Cores > 0 {
+		s.cores = make(chan struct{}, config.Cores)
+	}
+	if !config.OnDemand {
+		s.starts = make([]int, 1, config.Users+1)
+		s.records = make([]byte, 0, config.Users*380)
+		for i := range config.Users {
+			s.records = append(s.render(s.records, i), ',')
+			s.starts = append(s.starts, len(s.records))
+		}
+	}
+	return s
+}
+
+// URL is where the Server is.
+func (s *Server) URL() string { return s.http.URL }
+
+// Connections is how many have been opened so far.
+func (s *Server) Connections() int { return int(s.connections.Load()) }
+
+// Close ends the Server, once it has answered what it was asked.
+func (s *Server) Close() { s.http.Close() }
+
+// id is the row number of the i-th user, from 0.
+func (s *Server) id(i int) int64 {
+	if !s.config.Gaps {
+		return int64(i) + 1
+	}
+	id := int64(i/2*3 + i%2 + 1)
+	if i >= s.config.Users/2 {
+		id += int64(s.config.Users)
+	}
+	return id
+}
+
+// UserID is the user_id of the i-th user, from 0.
+func UserID(i int) string { return string(appendUserID(nil, i)) }
+
+func appendUserID(b []byte, i int) []byte { return appendPadded(append(b, "user-"...), i) }
+
+// indexOf is UserID's inverse.
+func (s *Server) indexOf(userID string) (i int, found bool) {
+	digits, found := strings.CutPrefix(userID, "user-")
+	i, err := strconv.Atoi(digits)
+	return i, found && err == nil && len(digits) == 8 && i >= 0 && i < s.config.Users
+}
+
+// render appends the i-th user: about 350 bytes, in the order and form of Zep's own.
+func (s *Server) render(b []byte, i int) []byte {
+	b = append(b, `{"uuid":"`...)
+	b = appendPadded(b, i)
+	b = append(b, `-7eb4-426a-bf8c-53785cf98837","id":`...)
+	b = strconv.AppendInt(b, s.id(i), 10)
+	b = append(b, `,"created_at":"2024-05-01T12:34:56.243943Z","updated_at":"2024-05-02T01:02:03.4567Z","deleted_at":null,"user_id":"`...)
+	b = appendUserID(b, i)
+	b = append(b, `","email":"jane.smith.`...)
+	b = appendPadded(b, i)
+	b = append(b, `@example.com","first_name":"Jane","last_name":"Smith","metadata":{"active":true,"address":{"city":"Zürich","zip":"8001"},"plan":"pro","tags":["beta","eu-west"],"visits":`...)
+	b = strconv.AppendInt(b, int64(i%1000), 10)
+	return append(b, `}}`...)
+}
+
+func appendPadded(b []byte, i int) []byte {
+	digits := strconv.Itoa(i)
+	return append(append(b, "00000000"[min(len(digits), 8):]...), digits...)
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Body != nil {
+		_, _ = io.Copy(io.Discard, r.Body)
+	}
+	if !wait(r.Context(), s.config.Latency) {
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Zep-Version", "0.27.2-bench (n/a)")
+	rest, found := strings.CutPrefix(r.URL.Path, "/api/v1/user")
+	userID, one := strings.CutPrefix(rest, "/")
+	switch {
+	case found && r.Method == http.MethodGet && (rest == "" || rest == "/"):
+		s.list(w, r)
+	case found && r.Method == http.MethodPost && rest == "":
+		s.one(w, http.StatusCreated, 0)
+	case one && (r.Method == http.MethodGet || r.Method == http.MethodPatch):
+		if i, found := s.indexOf(userID); found {
+			s.one(w, http.StatusOK, i)
+			return
+		}
+		fallthrough
+	default:
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, "not found\n")
+	}
+}
+
+func (s *Server) one(w http.ResponseWriter, status, i int) {
+	buffer := s.buffer()
+	defer s.scratch.Put(buffer)
+	if s.config.OnDemand {
+		*buffer = s.render(*buffer, i)
+	} else {
+		*buffer = append(*buffer, s.records[s.starts[i]:s.starts[i+1]-1]...)
+	}
+	*buffer = append(*buffer, '\n')
+	w.WriteHeader(status)
+	_, _ = w.Write(*buffer)
+}
+
+func (s *Server) list(w http.ResponseWriter, r *http.Request) {
+	values := r.URL.Query()
+	limit, err := number(values.Get("limit"))
+	cursor, err2 := number(values.Get("cursor"))
+	if err != nil || err2 != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, "bad request: no number\n")
+		return
+	}
+	from := sort.Search(s.config.Users, func(i int) bool { return s.id(i) > cursor })
+	to := s.config.Users
+	if limit > 0 {
+		to = from + int(min(limit, int64(to-from)))
+	}
+	if !s.query(r.Context(), to-from) {
+		return
+	}
+	if !s.config.OnDemand {
+		_, _ = w.Write([]byte("["))
+		if from < to {
+			_, _ = w.Write(s.records[s.starts[from] : s.starts[to]-1])
+		}
+		_, _ = w.Write([]byte("]\n"))
+		return
+	}
+	buffer := s.buffer()
+	defer s.scratch.Put(buffer)
+	*buffer = append(*buffer, '[')
+	for i := from; i < to; i++ {
+		if *buffer = append(s.render(*buffer, i), ','); len(*buffer) >= 64<<10 && i+1 < to {
+			_, _ = w.Write(*buffer)
+			*buffer = (*buffer)[:0]
+		}
+	}
+	*buffer = append(bytes.TrimSuffix(*buffer, []byte(",")), "]\n"...)
+	_, _ = w.Write(*buffer)
+}
+
+// number reads a parameter of a query; none is 0.
+func number(value string) (int64, error) {
+	if value == "" {
+		return 0, nil
+	}
+	return strconv.ParseInt(value, 10, 64)
+}
+
+// query takes the time that the database takes for a list, and reports whether somebody still wants it.
+func (s *Server) query(ctx context.Context, users int) bool {
+	cost := s.config.PerPage + time.Duration(users)*s.config.PerUser
+	if cost > 0 && s.cores != nil {
+		select {
+		case s.cores <- struct{}{}:
+			defer func() { <-s.cores }()
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return wait(ctx, cost)
+}
+
+func wait(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (s *Server) buffer() *[]byte {
+	buffer := s.scratch.Get().(*[]byte)
+	*buffer = (*buffer)[:0]
+	return buffer
+}
