@@ -19,6 +19,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -821,6 +822,32 @@ func TestTLS(t *testing.T) {
 			assert.NotContains(t, err.Error(), "may have been carried out")
 		}
 	})
+}
+
+// TestAProxyOfTheEnvironmentIsUsed runs itself once more: net/http reads the environment once in a process.
+func TestAProxyOfTheEnvironmentIsUsed(t *testing.T) {
+	t.Parallel()
+	const base = "http://zep.test/zep" // where nobody is
+	if os.Getenv("HTTP_PROXY") != "" && os.Getenv("ZEP_API_URL") == base {
+		c, err := NewClient()
+		require.NoError(t, err)
+		health, err := c.Health(context.Background(), RequestMaxAttempts(1))
+		require.NoError(t, err)
+		require.Equal(t, "seen by the proxy", health.Version)
+		c.transport.(*http.Transport).CloseIdleConnections()
+		return
+	}
+	var asked atomic.Value
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Store(r.RequestURI)
+		w.Header().Set("X-Zep-Version", "seen by the proxy")
+	}))
+	t.Cleanup(proxy.Close)
+	again := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	again.Env = append(os.Environ(), "HTTP_PROXY="+proxy.URL, "NO_PROXY=", "REQUEST_METHOD=", "ZEP_API_URL="+base)
+	out, err := again.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	assert.Equal(t, base+"/healthz", asked.Load())
 }
 
 // Bounds.
