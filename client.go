@@ -66,6 +66,7 @@ func NewClient(opts ...Option) (*Client, error) {
 	}
 	c := &Client{config: cfg, clock: systemClock, transport: newTransport(), maxBody: maxBody}
 	c.blank = &http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	// go-retryablehttp carries the attempts. What comes after an attempt, and when, the exchange decides.
 	if !cfg.concurrentUpdates {
 		c.updates = &order{}
 	}
@@ -109,7 +110,10 @@ func (c *Client) Health(ctx context.Context, opts ...RequestOption) (*Health, er
 	return do(ctx, c, call[*Health]{method: http.MethodGet, route: healthRoute, decode: decodeHealth}, opts)
 }
 
-func decodeHealth(header http.Header, _ []byte) (*Health, error) {
+func decodeHealth(header http.Header, body []byte) (*Health, error) {
+	if bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) {
+		return nil, fmt.Errorf("an HTML page %w", errNotZep)
+	}
 	return &Health{Version: header.Get("X-Zep-Version")}, nil
 }
 
@@ -170,7 +174,7 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 	defer cancel()
 	x := &exchange{
 		client: c, ctx: ctx, request: options,
-		method: call.method, route: call.route, url: target,
+		method: call.method, route: call.route, url: *target,
 		read: call.read || call.method == http.MethodGet, once: call.once, transient: call.transient,
 	}
 	x.decode = func(header http.Header, body []byte) (err error) {
@@ -192,7 +196,7 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 			defer c.updates.leave(record)
 		}
 	}
-	if failure := x.run(body); failure != nil {
+	if failure := x.run(target, body); failure != nil {
 		if failure.unsettled && call.settle != nil {
 			return call.settle(ctx, failure)
 		}
@@ -269,7 +273,7 @@ type exchange struct {
 	ctx    context.Context // of all attempts together
 	request
 	method, route string
-	url           *url.URL
+	url           url.URL
 	read, once    bool
 	transient     *regexp.Regexp
 	decode        func(http.Header, []byte) error
@@ -291,15 +295,23 @@ type exchangeKey struct{}
 func exchangeIn(ctx context.Context) *exchange { return ctx.Value(exchangeKey{}).(*exchange) }
 
 // run sends the request until the policy is content, and returns what is left to report.
-func (x *exchange) run(body []byte) *Error {
+func (x *exchange) run(target *url.URL, body []byte) *Error {
 	if err := ended(x.ctx); err != nil {
 		return x.fail(nil, "not sent", err)
 	}
-	req := &retryablehttp.Request{Request: x.client.blank.WithContext(x.context())}
-	req.Method, req.URL, req.Header = x.method, x.url, x.headers(body != nil)
+	req := &retryablehttp.Request{Request: x.client.blank.WithContext(x.attemptContext())}
+	req.Method, req.URL, req.Header = x.method, target, x.headers(body != nil)
 	if body != nil {
 		if err := req.SetBody(body); err != nil {
 			return x.fail(nil, err.Error(), err)
+		}
+		if again := req.GetBody; !x.read {
+			req.GetBody = func() (io.ReadCloser, error) {
+				if x.sending.onHTTP2() {
+					return nil, errNotAgain
+				}
+				return again()
+			}
 		}
 	}
 	resp, err := x.client.retry.Do(req)
@@ -315,8 +327,12 @@ func (x *exchange) run(body []byte) *Error {
 	return x.err
 }
 
-// context is that of the next attempt. A write's is told how far its request comes.
-func (x *exchange) context() context.Context {
+// errNotAgain stops net/http from sending a write again by itself, as often as an HTTP/2 server resets its stream: whether there is
+// another attempt is not for the transport to decide.
+var errNotAgain = errors.New("the connection broke after the request was sent")
+
+// attemptContext is the context of the next attempt. A write's is told how far its request comes.
+func (x *exchange) attemptContext() context.Context {
 	ctx := context.WithValue(x.ctx, exchangeKey{}, x)
 	if x.read {
 		return ctx
@@ -326,7 +342,7 @@ func (x *exchange) context() context.Context {
 }
 
 // prepare waits for the next attempt, and makes its request one of its own: the transport may still be at work on the last one's,
-// and what a Transport or a Jar added to its headers would be added twice. It stands in for the wait of go-retryablehttp, which
+// and what a Transport or a Jar added to it would be added twice. It stands in for the wait of go-retryablehttp, which
 // no test can shorten.
 func (x *exchange) prepare(req *http.Request) error {
 	err := x.ctx.Err()
@@ -336,8 +352,9 @@ func (x *exchange) prepare(req *http.Request) error {
 	if err != nil {
 		return err
 	}
-	*req = *req.WithContext(x.context())
-	req.Header = x.headers(req.Body != nil)
+	target := x.url
+	*req = *req.WithContext(x.attemptContext())
+	req.URL, req.Header = &target, x.headers(req.Body != nil)
 	return nil
 }
 
@@ -372,13 +389,16 @@ func (x *exchange) attempt(req *http.Request) (*http.Response, error) {
 	x.attempts++
 	x.err, x.last, x.status = nil, settled, 0
 	resp, err := x.client.roundTripper().RoundTrip(req)
+	if resp == nil && err == nil {
+		err = errors.New("the http.RoundTripper gave neither a response nor an error")
+	}
 	if err != nil {
-		x.broke(nil, err)
+		x.broke(err)
 	} else {
 		x.status = resp.StatusCode
 		x.receive(resp)
 	}
-	if !x.read && (x.last == unknown || x.status == 0 && x.sending.wrote.Load()) {
+	if !x.read && (x.last == unknown || x.sending.twice() || x.status == 0 && x.sending.wrote.Load() > 0) {
 		x.unsettled = true
 	}
 	if x.err != nil {
@@ -391,8 +411,14 @@ func (x *exchange) attempt(req *http.Request) (*http.Response, error) {
 // receive reads an answer whole, which leaves the connection to the next call.
 func (x *exchange) receive(resp *http.Response) {
 	body := resp.Body
+	if body == nil {
+		body = http.NoBody
+	}
 	defer body.Close()
 	resp.Body = http.NoBody
+	if resp.StatusCode < 200 {
+		body = http.NoBody // of a 101 it would be the connection, which no context ends
+	}
 	buffer := buffers.Get().(*bytes.Buffer)
 	defer func() {
 		if buffer.Cap() <= maxPooled {
@@ -411,11 +437,11 @@ func (x *exchange) receive(resp *http.Response) {
 		_, _ = io.CopyN(io.Discard, body, maxErrorDrain)
 	}
 	if x.capture != nil {
-		*x.capture = captured(resp, buffer.Bytes())
+		*x.capture = x.captured(resp, buffer.Bytes())
 	}
 	switch {
 	case err != nil:
-		x.broke(resp, err)
+		x.cutShort(resp, err)
 	case success:
 		x.understand(resp, buffer.Bytes())
 	default:
@@ -423,10 +449,26 @@ func (x *exchange) receive(resp *http.Response) {
 	}
 }
 
-// broke: no answer came, or not the whole of it.
-func (x *exchange) broke(resp *http.Response, err error) {
-	x.last = outcomeOfBreak(err, resp != nil, x.sending)
+// broke: no answer came.
+func (x *exchange) broke(err error) {
+	x.last = outcomeOfBreak(err, x.sending)
+	x.fail(nil, err.Error(), err)
+}
+
+// cutShort: an answer came, but not the whole of it.
+func (x *exchange) cutShort(resp *http.Response, err error) {
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		x.last = settled
+	case resp.StatusCode/100 == 4, resp.StatusCode == http.StatusServiceUnavailable:
+		x.last = undone // the status proves it, and the next answer may have the words
+	default:
+		x.last = unknown
+	}
 	x.fail(resp, err.Error(), err)
+	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusBadRequest {
+		x.err.kinds = []error{} // what is missing or at fault is in the words
+	}
 }
 
 // understand: a 2xx is a success once it can be read. A page or half an answer is a proxy's or a broken server's, and what became
@@ -468,7 +510,7 @@ func (x *exchange) fail(resp *http.Response, text string, cause error) *Error {
 		x.err.kinds = classify(resp.StatusCode, oneLine(text))
 	}
 	for _, secret := range x.secrets() {
-		text = strings.ReplaceAll(text, secret, redacted)
+		text = withoutSecret(text, secret)
 		x.err.redact(secret)
 	}
 	x.err.Message = oneLine(text)
@@ -517,11 +559,12 @@ func (x *exchange) attrs() []slog.Attr {
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // captured is a response as a caller may keep it: with its body to read again, and without the API key.
-func captured(resp *http.Response, body []byte) *http.Response {
+func (x *exchange) captured(resp *http.Response, body []byte) *http.Response {
 	kept := *resp
+	kept.Header = resp.Header.Clone()
 	kept.Body = io.NopCloser(bytes.NewReader(bytes.Clone(body)))
 	if resp.Request != nil {
-		kept.Request = resp.Request.Clone(context.WithoutCancel(resp.Request.Context()))
+		kept.Request = resp.Request.Clone(context.WithoutCancel(x.ctx)) // without the exchange, and what it knows
 		kept.Request.Header.Del("Authorization")
 	}
 	return &kept
@@ -548,7 +591,7 @@ func (c *Client) roundTripper() http.RoundTripper {
 }
 
 // errNotZep: what answered was not Zep.
-var errNotZep = errors.New("where Zep says OK")
+var errNotZep = errors.New("in place of Zep's word")
 
 // decodeJSON reads one record.
 func decodeJSON[T any](_ http.Header, body []byte) (answer T, err error) {
@@ -587,6 +630,6 @@ func decodeOK(_ http.Header, body []byte) (none, error) {
 	case bytes.HasPrefix(text, []byte("<")):
 		return none{}, fmt.Errorf("an HTML page %w", errNotZep)
 	default:
-		return none{}, fmt.Errorf("%.100q %w", text, errNotZep)
+		return none{}, fmt.Errorf("%q %w", text[:min(len(text), maxErrorBody)], errNotZep)
 	}
 }

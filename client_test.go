@@ -347,6 +347,35 @@ func TestEachAttemptHasHeadersOfItsOwn(t *testing.T) {
 	assert.Equal(t, []string{"zep-go"}, c.userAgent)
 }
 
+// TestEachAttemptHasAURLOfItsOwn: a Transport that puts a path before it must not do so twice.
+func TestEachAttemptHasAURLOfItsOwn(t *testing.T) {
+	t.Parallel()
+	s := &script{t: t, steps: []step{answers(503, ""), answers(503, ""), answers(404, "not found")}}
+	gateway := roundTripFunc(func(req *http.Request) (*http.Response, error) {
+		req.URL.Path = "/gateway" + req.URL.Path
+		return s.RoundTrip(req)
+	})
+	c, err := NewClient(WithBaseURL(mockURL), WithAPIKey(""), WithHTTPClient(&http.Client{Transport: gateway}))
+	require.NoError(t, err)
+	stopClock(c)
+	_, err = c.User.Get(context.Background(), "jane")
+	assert.Equal(t, "/zep/api/v1/user/jane", requireError(t, err).Path)
+	for _, request := range s.requests() {
+		assert.Equal(t, "http://zep.test/gateway/zep/api/v1/user/jane", request.url)
+	}
+}
+
+// TestATransportThatGivesNothingIsAnError: http.Client takes a response without a body for an empty one.
+func TestATransportThatGivesNothingIsAnError(t *testing.T) {
+	t.Parallel()
+	c, _, _ := scripted(t, nil, func(*http.Request) (*http.Response, error) { return nil, nil },
+		func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 404}, nil })
+	_, err := c.User.Get(context.Background(), "jane", RequestMaxAttempts(1))
+	require.ErrorContains(t, err, "neither a response nor an error")
+	_, err = c.User.Get(context.Background(), "jane")
+	assert.Equal(t, 404, requireError(t, err).StatusCode)
+}
+
 // What a caller hands over is a caller's.
 
 func TestWhatACallerHandsOverMayBeSharedAndIsNotWrittenTo(t *testing.T) {
@@ -565,6 +594,7 @@ func TestNoErrorShowsTheKey(t *testing.T) {
 	long := strings.Repeat("x", 4<<10)
 	tests := map[string]step{
 		"in the text":                     answers(400, "bad token: "+secret),
+		"cut by the limit of the body":    answers(400, strings.Repeat(" ", maxErrorBody-len(secret)+1)+secret),
 		"often in the text":               answers(401, secret+secret+" Bearer "+secret),
 		"cut at the end of the text":      answers(400, long[:4093-40]+secret+long),
 		"in control characters":           answers(400, "a\x00"+secret+"\x1b\n"+secret+"\n"),
@@ -598,6 +628,17 @@ func TestNoErrorShowsTheKey(t *testing.T) {
 				assertOneLine(t, err.Error())
 			})
 		}
+	}
+}
+
+// TestTheKeyIsNotCutBeforeItIsTakenOut: what is cut is not found.
+func TestTheKeyIsNotCutBeforeItIsTakenOut(t *testing.T) {
+	t.Parallel()
+	for n := range 200 {
+		c, _, _ := scripted(t, []Option{WithAPIKey(secret)}, answers(200, strings.Repeat("x", n)+secret))
+		err := c.User.Delete(context.Background(), "jane", RequestMaxAttempts(1))
+		require.ErrorContains(t, err, redacted)
+		assertNotShown(t, shown(t, err))
 	}
 }
 
@@ -930,6 +971,20 @@ func TestAnEndlessHeaderEnds(t *testing.T) {
 	}
 }
 
+// TestASwitchOfProtocolsEnds: its body would be the connection, for as long as the server likes.
+func TestASwitchOfProtocolsEnds(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	c := onRawWire(t, func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")
+		<-release
+	})
+	_, err := c.User.Update(context.Background(), &UpdateUserRequest{UserID: "jane"})
+	assert.Equal(t, 101, requireError(t, err).StatusCode)
+	assert.True(t, idle(c.updates), "the next update has its turn")
+	close(release)
+}
+
 func TestJSONNestedDeepIsAnErrorAndNoCrash(t *testing.T) {
 	t.Parallel()
 	const deep = 100_000
@@ -1048,17 +1103,20 @@ func TestAnswersThatAreNotZepsAreErrors(t *testing.T) {
 func TestADeleteIsDoneWhenZepSaysSo(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
-		" <html>please log in</html>": "an HTML page where Zep says OK",
-		"":                            `"" where Zep says OK`,
-		"upstream said nothing":       `"upstream said nothing" where Zep says OK`,
-		`{"status":"OK"}`:             "where Zep says OK",
+		" <html>please log in</html>": "an HTML page in place of Zep's word",
+		"":                            `"" in place of Zep's word`,
+		"upstream said nothing":       `"upstream said nothing" in place of Zep's word`,
+		`{"status":"OK"}`:             "in place of Zep's word",
 	} {
 		c, _, _ := scripted(t, nil, repeat(4, answers(200, body))...)
 		require.ErrorContains(t, c.User.Delete(context.Background(), "jane"), want)
 		c, _, _ = scripted(t, nil, answers(200, body), answers(404, "not found\n"))
 		require.NoError(t, c.User.Delete(context.Background(), "jane"))
 	}
-	c, _, _ := scripted(t, nil, answers(200, "OK\n"))
+	c, _, _ := scripted(t, nil, repeat(4, answers(200, "<html>please log in</html>"))...)
+	_, err := c.Health(context.Background())
+	require.ErrorContains(t, err, "an HTML page")
+	c, _, _ = scripted(t, nil, answers(200, "OK\n"))
 	require.NoError(t, c.User.Delete(context.Background(), "jane"))
 }
 

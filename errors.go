@@ -13,8 +13,9 @@ import (
 	"unicode/utf8"
 )
 
-// What errors.Is finds in an error of this package. An [Error] matches one of them, by its status and the server's text; but
-// a 500 that says more is ErrServer and what it says: ErrNotFound of a collection or document, ErrNotPublished.
+// What errors.Is finds in an error of this package. An [Error] that a server refused with matches one of them, by the status and the
+// text; but a 500 that says more is ErrServer and what it says: ErrNotFound of a collection or document, ErrNotPublished. Redirects, and
+// what got no answer that can be read, match none.
 var (
 	// ErrNotFound: the user, session, message, collection or document is not there (404 and "not found").
 	ErrNotFound = errors.New("zep: not found")
@@ -101,7 +102,7 @@ type Error struct {
 // Error gives the call, the server's words and, where it is known, what to change, in one line.
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "zep: %s %s: ", e.Method, e.Path)
+	fmt.Fprintf(&b, "zep: %s %.1000s: ", e.Method, e.Path)
 	if e.StatusCode != 0 {
 		fmt.Fprintf(&b, "%d", e.StatusCode)
 		if e.Message == "" {
@@ -175,10 +176,25 @@ func (e *Error) redact(secret string) {
 	e.cause = errors.Join(kept...)
 }
 
+// withoutSecret takes a secret out of a text, also the beginning of one where the text was cut.
+func withoutSecret(text, secret string) string {
+	const telling = 8 // characters
+	text = strings.ReplaceAll(text, secret, redacted)
+	for n := len(secret) - 1; n >= telling; n-- {
+		if before, found := strings.CutSuffix(text, secret[:n]); found {
+			return before + redacted
+		}
+	}
+	return text
+}
+
 // tells: the text of an error, or of one within it, has the secret.
 func tells(err error, secret string) bool {
-	if err == nil || strings.Contains(err.Error(), secret) {
-		return err != nil
+	if err == nil {
+		return false
+	}
+	if strings.Contains(err.Error(), secret) {
+		return true
 	}
 	switch err := err.(type) {
 	case interface{ Unwrap() error }:
@@ -199,7 +215,7 @@ var errMessageStored = errors.New("zep: message stored before")
 // another.
 var (
 	existsText        = regexp.MustCompile(`^(failed to create (collection|documents): )?(bad request: )?(user|session|collection|document_id) already exists\b`)
-	missingText       = regexp.MustCompile(`^(failed to \w+ (collection|documents): )*(collection: .*|documents) not found$`)
+	missingText       = regexp.MustCompile(`^(failed to \w+ (collection|documents?): )*(collection: .*|documents) not found$`)
 	notPublishedText  = regexp.MustCompile(`^failed to publish new messages`)
 	messageStoredText = regexp.MustCompile(`duplicate key value violates unique constraint "message_pkey"`)
 )
@@ -233,10 +249,9 @@ func classify(status int, text string) []error {
 	return nil
 }
 
-// isMissingResource tells Zep's "not found" from a router's or a proxy's: Zep names the resource, or nothing at all; what
-// serves pages says "page not found" or sends one.
+// isMissingResource tells Zep's "not found" from a router's or a proxy's: Zep says just that, or of which collection or documents.
 func isMissingResource(text string) bool {
-	return strings.HasSuffix(text, "not found") && !strings.HasSuffix(text, "page not found")
+	return text == "not found" || missingText.MatchString(text)
 }
 
 // serverText is what an error's body says. HTML is a router's or a proxy's, and nothing to show.

@@ -97,8 +97,8 @@ func WithBaseURL(baseURL string) Option {
 func parseBaseURL(raw string) (*url.URL, error) {
 	// What can't be shown without a risk of showing a password is not shown, and neither is the parser's quote of it.
 	shown := strconv.Quote(raw)
-	if strings.Contains(raw, "@") {
-		shown = "(not shown: it has an @)"
+	if i := strings.IndexAny(raw, "@?#"); i >= 0 {
+		shown = fmt.Sprintf("(not shown: it has %q)", raw[i])
 	}
 	refuse := func(why string) (*url.URL, error) {
 		return nil, fmt.Errorf("base URL %s %s: it must be like %s", shown, why, defaultBaseURL)
@@ -190,7 +190,7 @@ func WithMaxAttempts(attempts int) Option {
 }
 
 // WithBackoff sets the waits between attempts: a random time (full jitter) of up to min before the second, and up to twice
-// as much before each later one, never over max. Default: 100 ms and 5 s. A longer Retry-After of the server's is honoured up
+// as much before each later one, never over max. With a min of 0 nothing is waited. Default: 100 ms and 5 s. A longer Retry-After of the server's is honoured up
 // to 30 s, whatever max is.
 func WithBackoff(min, max time.Duration) Option {
 	return func(c *config) error {
@@ -272,8 +272,8 @@ func RequestMaxAttempts(attempts int) RequestOption {
 	}
 }
 
-// RequestHeader sets a header of one call, in place of the client's own of that name. Refused are names and values that HTTP
-// does not allow, and the headers that would change how the request is sent or repeated behind the client's back: Host,
+// RequestHeader sets a header of one call, in place of the client's own of that name. The value of Authorization is kept out of
+// errors and logs as the API key is. Refused are names that HTTP does not allow, values with a control character, and the headers that would change how the request is sent or repeated behind the client's back: Host,
 // Connection, Content-Length, Transfer-Encoding, Trailer, Accept-Encoding, Idempotency-Key, X-Idempotency-Key.
 func RequestHeader(key, value string) RequestOption {
 	return func(r *request) error {
@@ -304,7 +304,7 @@ var reservedHeaders = []string{
 
 // CaptureResponse stores the last response of the call in *response, also when the call fails, and nil if there was
 // none. Its body has been read, and can be read once more from Body: whole of a success, the first 64 KiB of an error. Its Request
-// is without the Authorization header.
+// is without the Authorization header. Calls that run at the same time need a pointer each.
 func CaptureResponse(response **http.Response) RequestOption {
 	return func(r *request) error {
 		if response == nil {

@@ -2,6 +2,7 @@ package zep
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -93,6 +94,9 @@ func (p pager[T]) all(ctx context.Context, opts []RequestOption) iter.Seq2[*T, e
 		}()
 		for {
 			<-page.ready
+			if page.panicked != nil {
+				panic(page.panicked)
+			}
 			page.capture()
 			if page.err != nil {
 				yield(nil, page.err)
@@ -120,6 +124,8 @@ type fetched[T any] struct {
 	cursor  int64
 	err     error
 	capture func()
+
+	panicked any // what a Transport of the caller's panicked with: it belongs into the caller's goroutine
 }
 
 // ahead begins to fetch a page. A response that the caller wants to capture is kept back until the walk has come to its
@@ -133,6 +139,8 @@ func (p pager[T]) ahead(ctx context.Context, page ListOptions, opts []RequestOpt
 	}
 	go func() {
 		defer close(f.ready)
+		defer func() { f.panicked = recover() }()
+		f.err = errors.New("zep: the goroutine of a page ended in the middle") // and no end of the walk, if a Transport does that
 		f.records, f.cursor, f.err = p.next(ctx, page, opts)
 	}()
 	return f

@@ -1092,3 +1092,32 @@ func noTransport(t testing.TB) roundTripper {
 		return nil, errors.New("nothing was to be sent")
 	}
 }
+
+// TestATransportThatPanicsUnderAllDoesSoInTheLoop: the page ahead is fetched by another goroutine, where nobody could recover.
+func TestATransportThatPanicsUnderAllDoesSoInTheLoop(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(){"panic": func() { panic("no") }, "runtime.Goexit": runtime.Goexit} {
+		pages := 0
+		transport := roundTripper(func(*http.Request) (*http.Response, error) {
+			if pages++; pages == 2 {
+				end()
+			}
+			return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(`[{"id":1,"user_id":"jane"}]`))}, nil
+		})
+		c, err := zep.NewClient(zep.WithBaseURL("http://zep.test"), zep.WithAPIKey(""), zep.WithHTTPClient(&http.Client{Transport: transport}))
+		require.NoError(t, err)
+		var last error
+		recovered := func() (value any) {
+			defer func() { value = recover() }()
+			for _, err := range c.User.All(context.Background()) {
+				last = err
+			}
+			return nil
+		}()
+		if name == "panic" {
+			assert.Equal(t, "no", recovered)
+		} else {
+			assert.ErrorContains(t, last, "ended in the middle", "the walk is not taken for whole")
+		}
+	}
+}

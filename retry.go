@@ -77,16 +77,21 @@ func outcomeOf(status int, text string, transient *regexp.Regexp) outcome {
 // sending is what httptrace tells of how far one attempt's request came. It tells it from the connection's own goroutines, which may
 // go on after the attempt.
 type sending struct {
-	asked, connected, wrote, cut atomic.Bool
+	asked, connected, http2, cut atomic.Bool
+	wrote                        atomic.Int32 // how often: a transport may send a request again by itself
 }
 
 func (s *sending) trace(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn: func(string) { s.asked.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) { s.connected.Store(true) },
+		GotConn: func(info httptrace.GotConnInfo) {
+			s.connected.Store(true)
+			conn, ok := info.Conn.(*tls.Conn)
+			s.http2.Store(ok && conn.ConnectionState().NegotiatedProtocol == "h2")
+		},
 		WroteRequest: func(info httptrace.WroteRequestInfo) {
 			if info.Err == nil {
-				s.wrote.Store(true)
+				s.wrote.Add(1)
 			} else {
 				s.cut.Store(true)
 			}
@@ -94,18 +99,23 @@ func (s *sending) trace(ctx context.Context) context.Context {
 	})
 }
 
-// undone: no request was written to its end. A transport may have tried more than once by itself, so that one connection broke under
-// the request says nothing if another took it. A transport that tells nothing proves nothing.
-func (s *sending) undone() bool {
-	return s != nil && !s.wrote.Load() && (s.cut.Load() || s.asked.Load() && !s.connected.Load())
-}
+// onHTTP2: the request was written to a stream of HTTP/2, whose reset makes net/http send it again, carried out or not. Over HTTP/1
+// net/http sends a write again only if nothing of it reached the server.
+func (s *sending) onHTTP2() bool { return s.http2.Load() && s.wrote.Load() > 0 }
 
-// outcomeOfBreak reads the error of an attempt that got no answer, or of which the answer only began.
-func outcomeOfBreak(err error, answered bool, s *sending) outcome {
+// twice: net/http did so.
+func (s *sending) twice() bool { return s.http2.Load() && s.wrote.Load() > 1 }
+
+// outcomeOfBreak reads the error of an attempt that got no answer, and how far its request came. A transport may have tried more than
+// once by itself, so that one connection broke under the request says nothing if another took it; and one that tells nothing of what
+// it does proves nothing by that. sending is nil for a read.
+func outcomeOfBreak(err error, s *sending) outcome {
 	switch {
-	case errors.Is(err, ErrTooLarge), !answered && isPermanent(err):
+	case isPermanent(err):
 		return settled
-	case !answered && (s.undone() || neverConnected(err)):
+	case s != nil && s.wrote.Load() > 0:
+		return unknown
+	case neverConnected(err), s != nil && (s.cut.Load() || s.asked.Load() && !s.connected.Load()):
 		return undone
 	}
 	return unknown
@@ -128,7 +138,7 @@ func isPermanent(err error) bool {
 		certificate *tls.CertificateVerificationError
 		op          *net.OpError
 	)
-	if errors.Is(err, http.ErrSchemeMismatch) ||
+	if errors.Is(err, ErrTooLarge) || errors.Is(err, http.ErrSchemeMismatch) ||
 		errors.As(err, &record) || errors.As(err, &certificate) || strings.HasPrefix(err.Error(), "tls: ") {
 		return true
 	}

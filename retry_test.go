@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -702,4 +703,137 @@ func TestOutcomesHaveNames(t *testing.T) {
 	for _, row := range retryTable {
 		assert.True(t, slices.Contains(names, row.row), row.row)
 	}
+}
+
+// TestAWrittenRequestIsNotUndoneByALaterDial: a Transport may try more than once by itself.
+func TestAWrittenRequestIsNotUndoneByALaterDial(t *testing.T) {
+	t.Parallel()
+	c, s, _ := scripted(t, nil, func(req *http.Request) (*http.Response, error) {
+		wrote(req, nil)
+		return neverDialled(req)
+	})
+	_, err := do(context.Background(), c, unsettleable, nil)
+	assert.ErrorContains(t, err, "may have been carried out")
+	assert.Len(t, s.requests(), 1)
+}
+
+// TestARefusalThatIsCutShortIsARefusal: its status proves that nothing was done, and what its words would have been is not guessed.
+func TestARefusalThatIsCutShortIsARefusal(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	for _, status := range []int{400, 401, 404, 429, 503} {
+		c, s, _ := scripted(t, nil, cutShort(status, "b"), answers(200, `{"user_id":"jane"}`))
+		_, err := do(ctx, c, unsettleable, nil)
+		require.NoError(t, err, status)
+		assert.Len(t, s.requests(), 2)
+	}
+	c, _, _ := scripted(t, nil, cutShort(404, "not found\n"), answers(404, "not found\n"))
+	assert.Equal(t, []error{ErrNotFound}, matched(c.User.Delete(ctx, "jane")), "it was not this call that deleted it")
+
+	c, _, _ = scripted(t, nil, cutShort(400, userTaken), answers(400, userTaken))
+	_, err := c.User.Add(ctx, &CreateUserRequest{UserID: "jane"})
+	assert.Equal(t, []error{ErrAlreadyExists}, matched(err), "it was not this call that added it")
+
+	for status, want := range map[int][]error{404: nil, 400: nil, 401: {ErrUnauthorized}, 413: {ErrTooLarge}, 503: {ErrServer}} {
+		c, _, _ := scripted(t, nil, repeat(4, cutShort(status, "not found"))...)
+		_, err := c.User.Get(ctx, "jane")
+		assert.Equal(t, want, matched(err), status)
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	}
+	c, _, _ = scripted(t, nil, cutShort(500, "failed"))
+	_, err = do(ctx, c, unsettleable, nil)
+	assert.ErrorContains(t, err, "may have been carried out", "a 500 proves nothing")
+}
+
+// resettingServer speaks as much of HTTP/2 as it takes to reset each stream after its whole request was sent.
+func resettingServer(t *testing.T) (address string, requests *atomic.Int32) {
+	t.Helper()
+	certified := httptest.NewUnstartedServer(nil)
+	certified.StartTLS()
+	certificates := certified.TLS.Certificates
+	certified.Close()
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: certificates, NextProtos: []string{"h2"}})
+	require.NoError(t, err)
+	requests = new(atomic.Int32)
+	serve := func(conn net.Conn) {
+		const preface, headers, settings, reset = 24, 1, 4, 3 // types of frames, but for the first
+		_, _ = io.CopyN(io.Discard, conn, preface)
+		_, _ = conn.Write([]byte{0, 0, 0, settings, 0, 0, 0, 0, 0})
+		for {
+			var head [9]byte
+			if _, err := io.ReadFull(conn, head[:]); err != nil {
+				return
+			}
+			_, _ = io.CopyN(io.Discard, conn, int64(head[0])<<16|int64(head[1])<<8|int64(head[2]))
+			switch kind, flags := head[3], head[4]; {
+			case kind == settings && flags == 0:
+				_, _ = conn.Write([]byte{0, 0, 0, settings, 1, 0, 0, 0, 0})
+			case kind <= headers && flags&1 != 0: // the end of a stream, with its data or its headers
+				requests.Add(1)
+				_, _ = conn.Write([]byte{0, 0, 4, reset, 0, head[5], head[6], head[7], head[8], 0, 0, 0, 1 /* PROTOCOL_ERROR */})
+			}
+		}
+	}
+	var serving sync.WaitGroup
+	serving.Add(1)
+	go func() {
+		defer serving.Done()
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			serving.Add(1)
+			go func() {
+				defer serving.Done()
+				defer conn.Close()
+				serve(conn)
+			}()
+		}
+	}()
+	t.Cleanup(func() {
+		_ = listener.Close()
+		serving.Wait()
+	})
+	return "https://" + listener.Addr().String(), requests
+}
+
+// TestAWriteIsNotSentAgainByHTTP2: net/http repeats a request whose stream was reset, over and over, unseen by the client.
+func TestAWriteIsNotSentAgainByHTTP2(t *testing.T) {
+	t.Parallel()
+	address, requests := resettingServer(t)
+	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	c, err := NewClient(WithBaseURL(address), WithAPIKey(""), WithHTTPClient(&http.Client{Transport: transport}))
+	require.NoError(t, err)
+	stopClock(c)
+	_, err = do(context.Background(), c, unsettleable, nil)
+	assert.Equal(t, 1, requireError(t, err).Attempts)
+	assert.EqualValues(t, 1, requests.Load())
+	assert.ErrorContains(t, err, "may have been carried out")
+
+	_, err = c.User.Add(context.Background(), &CreateUserRequest{UserID: "jane"})
+	assert.Equal(t, 4, requireError(t, err).Attempts)
+	assert.EqualValues(t, 1+4, requests.Load())
+	transport.CloseIdleConnections()
+}
+
+// TestARequestThatHTTP2SentTwiceMayBeItsOwnPredecessor: without a body there is no hold on net/http, but it tells what it did.
+func TestARequestThatHTTP2SentTwiceMayBeItsOwnPredecessor(t *testing.T) {
+	t.Parallel()
+	address, _ := resettingServer(t)
+	conn, err := tls.Dial("tcp", strings.TrimPrefix(address, "https://"), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	require.NoError(t, err)
+	defer conn.Close()
+	sent := func(times int) step {
+		return func(req *http.Request) (*http.Response, error) {
+			httptrace.ContextClientTrace(req.Context()).GotConn(httptrace.GotConnInfo{Conn: conn})
+			for range times - 1 {
+				wrote(req, nil)
+			}
+			return answers(404, "not found\n")(req)
+		}
+	}
+	c, _, _ := scripted(t, nil, sent(1), sent(2))
+	require.ErrorIs(t, c.User.Delete(context.Background(), "jane"), ErrNotFound)
+	require.NoError(t, c.User.Delete(context.Background(), "jane"))
 }

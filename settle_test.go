@@ -292,7 +292,7 @@ func TestADeleteWhoseAnswerWasLostDidIt(t *testing.T) {
 				require.NoError(t, del(c), how)
 
 				// That a proxy or a wrong server knows no such page says nothing of the record.
-				for _, page := range []step{answers(404, "404 page not found\n"), answers(404, "<html>"), answers(404, ""), answers(405, "")} {
+				for _, page := range []step{answers(404, "404 page not found\n"), answers(404, "backend not found"), answers(404, "<html>"), answers(404, ""), answers(405, "")} {
 					c, _, _ = scripted(t, nil, lost, page)
 					err := del(c)
 					assert.Equal(t, []error{ErrEndpointNotFound}, matched(err), how)

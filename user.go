@@ -49,7 +49,8 @@ func (s *UserService) Get(ctx context.Context, userID string, opts ...RequestOpt
 // or with empty metadata, none is sent, because the server answers 500 to it.
 //
 // Updates of one user through one Client go one after the other, because the server loses some of concurrent ones: see
-// [WithConcurrentUpdates]. A waiting update gives up when its context ends.
+// [WithConcurrentUpdates]. A waiting update gives up when its context ends, and the wait counts into its timeout. One whose answer
+// is lost gives up its turn, though the server may still be at work on it.
 //
 // PATCH /api/v1/user/{userId}
 func (s *UserService) Update(ctx context.Context, req *UpdateUserRequest, opts ...RequestOption) (*User, error) {
