@@ -33,7 +33,8 @@
 //
 //	no connection; a request cut before it was      every call: nothing was done
 //	written; 429; 503; a lock that the server
-//	could not get
+//	could not get; two adds to memory that made
+//	one session
 //	502, 504; a connection that broke later; an     reads; writes that can be settled (see below)
 //	answer cut short, or that is not Zep's
 //	500 and other 5xx but 501, 505                  reads
@@ -43,13 +44,16 @@
 // # Guarantees
 //
 // A write is done once. After an attempt whose answer was lost, a repeated Add that is told "already exists" reads the record
-// back: with the content that was sent it is its own, and no error. A repeated Delete that is told "not found" did it. A repeated
-// Update merges the same again. An error after such an attempt says so in its text.
+// back: with the content that was sent it is its own, and no error. A repeated [MemoryService.Add] is told that its messages' UUIDs,
+// which the client gave them, are taken; a repeated [DocumentService.Add] that its DocumentIDs are, and without them it is not
+// repeated. A repeated Delete that is told "not found" did it. A repeated Update says the same again. An error after such an attempt
+// says so in its text.
 //
 // Updates of one record through one Client go one after the other, in the order of the calls, because the server loses some of
 // concurrent ones. [WithConcurrentUpdates] switches that off.
 //
 // A walk ([UserService.ListChunked], [UserService.All]) yields every record once, however many were deleted between them.
+// [UserService.All] is the fast one: Zep sorts its whole table for every page, so few large ones beat many small ones.
 //
 // The API key goes to the configured host only: redirects are not followed, and neither errors, logs nor the printed form
 // of a Client show it.
