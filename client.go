@@ -133,7 +133,7 @@ type call[T any] struct {
 	read      bool           // changes nothing, as GET: may be sent as often as one likes
 	once      bool           // a write that cannot be settled: not again after an unknown outcome
 	transient *regexp.Regexp // a refusal with this text says that nothing was done, and that the next attempt may succeed
-	updates   []record       // what this is an update of, in a fixed order if it is more than one
+	updates   []record       // what this is an update of, each once
 
 	// decode reads a successful answer's body; nil reads JSON.
 	decode func(http.Header, []byte) (T, error)
@@ -188,13 +188,12 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 		}
 		return err
 	}
-	if c.updates != nil {
-		for _, record := range call.updates {
-			if c.updates.enter(ctx, record) != nil {
-				return nothing, x.fail(nil, "waiting for an earlier update of the same record", ended(ctx))
-			}
-			defer c.updates.leave(record)
+	if c.updates != nil && call.updates != nil {
+		turn, err := c.updates.enter(ctx, call.updates)
+		if err != nil {
+			return nothing, x.fail(nil, "waiting for an earlier update of the same record", ended(ctx))
 		}
+		defer c.updates.leave(turn)
 	}
 	if failure := x.run(target, body); failure != nil {
 		if failure.unsettled && call.settle != nil {

@@ -2,63 +2,74 @@ package zep
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
 // A record is what updates are put in order by: a kind of resource, and its id.
 type record struct{ kind, id string }
 
-// order lets the updates of one record pass one at a time, in the order in which they came. Different records do not wait
-// for one another, and nothing is kept of a record that none is waiting for.
+// order lets the updates of one record pass one at a time, in the order in which they came. Different records do not wait for one
+// another, and nothing is kept of a record that none is waiting for.
 type order struct {
 	mu sync.Mutex
-	// queues has a key for every record that is being updated: those who wait, first come first.
-	queues map[record][]chan struct{}
+	// lines has a key for every record that is being updated: whose turn it is, and those behind, first come first.
+	lines map[record][]*turn
 }
 
-// enter waits for its turn, or gives up when the context ends.
-func (o *order) enter(ctx context.Context, r record) error {
-	o.mu.Lock()
-	queue, busy := o.queues[r]
-	if !busy {
-		if o.queues == nil {
-			o.queues = make(map[record][]chan struct{})
-		}
-		o.queues[r] = nil
-		o.mu.Unlock()
-		return nil
-	}
-	turn := make(chan struct{})
-	o.queues[r] = append(queue, turn)
-	o.mu.Unlock()
+// A turn is an update's place in the lines of all its records. It takes them at once, so that no two wait for each other.
+type turn struct {
+	records []record      // each once
+	behind  int           // in how many of their lines somebody stands before it
+	come    chan struct{} // closed once it is first in all of them; nil if it was from the beginning
+}
 
+// enter waits for the turn of an update, or gives up when the context ends.
+func (o *order) enter(ctx context.Context, records []record) (*turn, error) {
+	t := &turn{records: records}
+	o.mu.Lock()
+	if o.lines == nil {
+		o.lines = make(map[record][]*turn)
+	}
+	for _, r := range records {
+		if len(o.lines[r]) > 0 {
+			t.behind++
+		}
+		o.lines[r] = append(o.lines[r], t)
+	}
+	if t.behind > 0 {
+		t.come = make(chan struct{})
+	}
+	o.mu.Unlock()
+	if t.come == nil {
+		return t, nil
+	}
 	select {
-	case <-turn:
-		return nil
+	case <-t.come:
+		return t, nil
 	case <-ctx.Done():
+		o.leave(t)
+		return nil, ctx.Err()
 	}
-	o.mu.Lock()
-	for i, waiting := range o.queues[r] {
-		if waiting == turn {
-			o.queues[r] = append(o.queues[r][:i:i], o.queues[r][i+1:]...)
-			o.mu.Unlock()
-			return ctx.Err()
-		}
-	}
-	o.mu.Unlock()
-	// The turn came at the same moment; it goes on to the next.
-	o.leave(r)
-	return ctx.Err()
 }
 
-// leave gives the turn to the next who waits.
-func (o *order) leave(r record) {
+// leave takes an update out of its lines, be it through or not, and makes those first who were behind it.
+func (o *order) leave(t *turn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if queue := o.queues[r]; len(queue) > 0 {
-		close(queue[0])
-		o.queues[r] = queue[1:]
-		return
+	for _, r := range t.records {
+		line := o.lines[r]
+		at := slices.Index(line, t)
+		line = slices.Delete(line, at, at+1)
+		if len(line) == 0 {
+			delete(o.lines, r)
+			continue
+		}
+		o.lines[r] = line
+		if next := line[0]; at == 0 {
+			if next.behind--; next.behind == 0 {
+				close(next.come)
+			}
+		}
 	}
-	delete(o.queues, r)
 }

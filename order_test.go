@@ -85,17 +85,13 @@ func update(ctx context.Context, c *Client, kind, id string, n int) <-chan error
 func waiting(o *order, r record) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	queue, busy := o.queues[r]
-	if !busy {
-		return -1
-	}
-	return len(queue)
+	return len(o.lines[r]) - 1
 }
 
 func idle(o *order) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.queues) == 0
+	return len(o.lines) == 0
 }
 
 func TestUpdatesOfOneRecordGoOneAtATimeInTheOrderOfTheCalls(t *testing.T) {
@@ -279,37 +275,48 @@ func TestAFailedUpdatePassesTheTurnOn(t *testing.T) {
 func TestATurnThatComesWhenItsWaiterLeavesIsPassedOn(t *testing.T) {
 	t.Parallel()
 	r := record{"user", "jane"}
+	rs := []record{r}
+	type entered struct {
+		turn *turn
+		err  error
+	}
 	var left, took int
 	for i := range 2000 {
 		o := &order{}
-		require.NoError(t, o.enter(context.Background(), r))
+		first, err := o.enter(context.Background(), rs)
+		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(context.Background())
-		leaving, behind := make(chan error, 1), make(chan error, 1)
-		go func() { leaving <- o.enter(ctx, r) }()
+		leaving, behind := make(chan entered, 1), make(chan entered, 1)
+		enter := func(ctx context.Context, to chan<- entered) {
+			turn, err := o.enter(ctx, rs)
+			to <- entered{turn, err}
+		}
+		go enter(ctx, leaving)
 		waitUntil(t, "the one who leaves stands in line", func() bool { return waiting(o, r) == 1 })
-		go func() { behind <- o.enter(context.Background(), r) }()
+		go enter(context.Background(), behind)
 		waitUntil(t, "the one behind stands in line", func() bool { return waiting(o, r) == 2 })
 		if i%2 == 0 {
 			cancel()
-			o.leave(r)
+			o.leave(first)
 		} else {
-			o.leave(r)
+			o.leave(first)
 			cancel()
 		}
-		if err := <-leaving; err != nil {
+		if second := <-leaving; second.err != nil {
 			left++
-			require.ErrorIs(t, err, context.Canceled)
+			require.ErrorIs(t, second.err, context.Canceled)
 		} else {
 			took++
-			o.leave(r)
+			o.leave(second.turn)
 		}
+		var last entered
 		select {
-		case err := <-behind:
-			require.NoError(t, err)
+		case last = <-behind:
+			require.NoError(t, last.err)
 		case <-time.After(10 * time.Second):
 			require.FailNow(t, "the turn was lost")
 		}
-		o.leave(r)
+		o.leave(last.turn)
 		require.True(t, idle(o))
 		cancel()
 	}
