@@ -29,20 +29,19 @@ var collectionName = regexp.MustCompile(`^[a-zA-Z0-9]{3,40}$`)
 // POST /api/v1/collection/{collectionName}, which answers OK, and GET
 func (s *CollectionService) Add(ctx context.Context, req *CreateCollectionRequest, opts ...RequestOption) (*Collection, error) {
 	if req == nil {
-		return nil, errNilRequest("Collection.Add")
+		return do(ctx, s.client, call[*Collection]{refused: errNilRequest("Collection.Add")}, opts)
 	}
-	if err := checkID("name", req.Name); err != nil {
-		return nil, err
-	}
-	if !collectionName.MatchString(req.Name) {
-		return nil, fmt.Errorf("%w: Collection.Add: name %q: want 3 to 40 letters and digits", ErrBadRequest, req.Name)
-	}
-	if d := req.EmbeddingDimensions; d < minDimensions || d > maxDimensions {
-		return nil, fmt.Errorf("%w: Collection.Add: EmbeddingDimensions is %d: want %d to %d", ErrBadRequest, d, minDimensions, maxDimensions)
+	refused := checkID("name", req.Name)
+	switch d := req.EmbeddingDimensions; {
+	case refused != nil:
+	case !collectionName.MatchString(req.Name):
+		refused = fmt.Errorf("%w: Collection.Add: name %.100q: want 3 to 40 letters and digits", ErrBadRequest, req.Name)
+	case d < minDimensions || d > maxDimensions:
+		refused = fmt.Errorf("%w: Collection.Add: EmbeddingDimensions is %d: want %d to %d", ErrBadRequest, d, minDimensions, maxDimensions)
 	}
 	get := func(ctx context.Context) (*Collection, error) { return s.Get(ctx, req.Name, opts...) }
 	return do(ctx, s.client, call[*Collection]{
-		method: http.MethodPost, route: "/collection/{collectionName}", ids: []string{req.Name}, body: req,
+		method: http.MethodPost, route: "/collection/{collectionName}", ids: []string{req.Name}, body: req, refused: refused,
 		then: get,
 		settle: func(ctx context.Context, failure *Error) (*Collection, error) {
 			return settleAdd(failure, req, sameCollection, func() (*Collection, error) { return get(ctx) })
@@ -52,7 +51,7 @@ func (s *CollectionService) Add(ctx context.Context, req *CreateCollectionReques
 
 // sameCollection: the collection that is there has the properties that were sent.
 func sameCollection(sent, there *Collection) bool {
-	return there.Description == sent.Description && there.EmbeddingDimensions == sent.EmbeddingDimensions &&
+	return there.Description == asStored(sent.Description) && there.EmbeddingDimensions == sent.EmbeddingDimensions &&
 		there.IsAutoEmbedded == sent.IsAutoEmbedded && sameMetadata(sent.Metadata, there.Metadata)
 }
 
@@ -71,7 +70,7 @@ func (s *CollectionService) Get(ctx context.Context, name string, opts ...Reques
 // PATCH /api/v1/collection/{collectionName}, which answers OK, and GET
 func (s *CollectionService) Update(ctx context.Context, req *UpdateCollectionRequest, opts ...RequestOption) (*Collection, error) {
 	if req == nil {
-		return nil, errNilRequest("Collection.Update")
+		return do(ctx, s.client, call[*Collection]{refused: errNilRequest("Collection.Update")}, opts)
 	}
 	return do(ctx, s.client, call[*Collection]{
 		method: http.MethodPatch, route: "/collection/{collectionName}", ids: []string{req.Name}, body: req,
@@ -101,6 +100,9 @@ func (s *CollectionService) List(ctx context.Context, opts ...RequestOption) ([]
 // CreateIndex makes the server index a collection anew, which makes searches fast and slightly less exact. force does so also where
 // the server thinks that there are too few documents for it.
 //
+// The index is made after the server has answered, and a second request would wait for it, drop it and begin again: so an attempt
+// whose answer was lost is not followed by another. [CollectionService.Get] tells when there is an index.
+//
 // POST /api/v1/collection/{collectionName}/index/create
 func (s *CollectionService) CreateIndex(ctx context.Context, name string, force bool, opts ...RequestOption) error {
 	_, err := do(ctx, s.client, call[none]{
@@ -108,7 +110,7 @@ func (s *CollectionService) CreateIndex(ctx context.Context, name string, force 
 		query: struct {
 			Force bool `url:"force,omitempty"`
 		}{force},
-		decode: decodeOK,
+		decode: decodeOK, once: true,
 	}, opts)
 	return err
 }
@@ -119,17 +121,18 @@ func (s *CollectionService) CreateIndex(ctx context.Context, name string, force 
 //
 // POST /api/v1/collection/{collectionName}/search
 func (s *CollectionService) Search(ctx context.Context, name string, req *SearchDocumentsRequest, opts ...RequestOption) (*DocumentSearchResults, error) {
+	var refused error
 	switch {
 	case req == nil:
-		return nil, errNilRequest("Collection.Search")
+		return do(ctx, s.client, call[*DocumentSearchResults]{refused: errNilRequest("Collection.Search")}, opts)
 	case req.Text == "" && len(req.Embedding) == 0 && len(req.Metadata) == 0:
-		return nil, fmt.Errorf("%w: Collection.Search: no Text, Embedding or Metadata to search for", ErrBadRequest)
+		refused = fmt.Errorf("%w: Collection.Search: no Text, Embedding or Metadata to search for", ErrBadRequest)
 	case req.Limit < 0:
-		return nil, errNegative("Collection.Search", "Limit", req.Limit)
+		refused = errNegative("Collection.Search", "Limit", req.Limit)
 	}
 	return do(ctx, s.client, call[*DocumentSearchResults]{
 		method: http.MethodPost, route: "/collection/{collectionName}/search", ids: []string{name},
-		query: searchQuery{req.Limit}, body: req, read: true,
+		query: searchQuery{req.Limit}, body: req, read: true, refused: refused,
 		decode: func(header http.Header, body []byte) (*DocumentSearchResults, error) {
 			found, err := decodeJSON[*DocumentSearchResults](header, body)
 			if err == nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -20,6 +21,7 @@ const (
 	maxBatchBytes = 5 << 20
 
 	maxDocumentID = 100
+	maxUpdatedID  = 40 // of an update: the server takes longer ones in an add only
 )
 
 // Add uploads documents and returns their UUIDs, in the order of the documents. Any number is fine: they go up in batches that the
@@ -38,13 +40,10 @@ const (
 //
 // POST /api/v1/collection/{collectionName}/document
 func (s *DocumentService) Add(ctx context.Context, collection string, documents []*CreateDocumentRequest, opts ...RequestOption) ([]string, error) {
-	if err := checkID("collectionName", collection); err != nil {
+	if err := s.begin(opts, checkID("collectionName", collection), checkDocuments(documents)); err != nil {
 		return nil, err
 	}
-	if err := checkDocuments(documents); err != nil {
-		return nil, err
-	}
-	batches, err := split("Document.Add", documents)
+	batches, err := split("Document.Add", documents, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -59,26 +58,35 @@ func (s *DocumentService) Add(ctx context.Context, collection string, documents 
 	return uuids, nil
 }
 
+// begin is for what may be several requests or none: the options are looked at before the first, as they are by a call that is one.
+func (s *DocumentService) begin(opts []RequestOption, refused ...error) error {
+	options, err := s.client.newRequest(opts)
+	if options.capture != nil {
+		*options.capture = nil
+	}
+	return cmp.Or(append([]error{err}, refused...)...)
+}
+
 func (s *DocumentService) addBatch(ctx context.Context, collection string, documents []*CreateDocumentRequest, body []json.RawMessage, opts []RequestOption) ([]string, error) {
 	return do(ctx, s.client, call[[]string]{
 		method: http.MethodPost, route: "/collection/{collectionName}/document", ids: []string{collection}, body: body,
 		once: slices.ContainsFunc(documents, func(d *CreateDocumentRequest) bool { return d.DocumentID == "" }),
 		decode: func(header http.Header, body []byte) ([]string, error) {
 			uuids, err := decodeJSON[[]string](header, body)
-			if err == nil && len(uuids) != len(documents) {
-				err = fmt.Errorf("%d UUIDs for %d documents", len(uuids), len(documents))
+			if err == nil && (len(uuids) != len(documents) || slices.Contains(uuids, "")) {
+				err = fmt.Errorf("%d UUIDs for %d documents, or an empty one", len(uuids), len(documents))
 			}
 			return uuids, err
 		},
 		settle: func(ctx context.Context, failure *Error) ([]string, error) {
-			return s.settleAdd(ctx, collection, documents, failure, opts)
+			return s.settleAdd(ctx, collection, documents, body, failure, opts)
 		},
 	}, opts)
 }
 
 // settleAdd reads the "document_id already exists" that follows an attempt whose answer was lost: if every document is there with the
 // content that was sent, that attempt stored them.
-func (s *DocumentService) settleAdd(ctx context.Context, collection string, documents []*CreateDocumentRequest, failure *Error, opts []RequestOption) ([]string, error) {
+func (s *DocumentService) settleAdd(ctx context.Context, collection string, documents []*CreateDocumentRequest, body []json.RawMessage, failure *Error, opts []RequestOption) ([]string, error) {
 	if !errors.Is(failure, ErrAlreadyExists) {
 		return nil, failure
 	}
@@ -97,7 +105,7 @@ func (s *DocumentService) settleAdd(ctx context.Context, collection string, docu
 	uuids := make([]string, len(documents))
 	for i, d := range documents {
 		stored := byID[d.DocumentID]
-		if stored == nil || !sameDocument(d, stored) {
+		if stored == nil || !sameDocument(body[i], stored) {
 			return nil, failure
 		}
 		uuids[i] = stored.UUID
@@ -105,11 +113,11 @@ func (s *DocumentService) settleAdd(ctx context.Context, collection string, docu
 	return uuids, nil
 }
 
-// sameDocument: the document that is there has the content that was sent. Embeddings are left out: the server keeps them
-// in its own precision, or makes them itself.
-func sameDocument(sent *CreateDocumentRequest, there *Document) bool {
-	var asJSON Metadata
-	return there.Content == sent.Content && sent.Metadata.Decode(&asJSON) == nil && sameMetadata(asJSON, there.Metadata)
+// sameDocument: the document that is there has the content that was sent. An embedding that was not sent is the server's own.
+func sameDocument(body json.RawMessage, there *Document) bool {
+	var sent Document
+	return json.Unmarshal(body, &sent) == nil && there.Content == asStored(sent.Content) && sameMetadata(sent.Metadata, there.Metadata) &&
+		(len(sent.Embedding) == 0 || slices.Equal(sent.Embedding, there.Embedding))
 }
 
 func checkDocuments(documents []*CreateDocumentRequest) error {
@@ -119,15 +127,14 @@ func checkDocuments(documents []*CreateDocumentRequest) error {
 	earlier := make(map[string]int)
 	first := -1 // the document whose embedding sets the length
 	for i, d := range documents {
-		switch {
-		case d == nil:
+		if d == nil {
 			return refuse(i, "is nil")
-		case d.Content == "" && len(d.Embedding) == 0:
+		}
+		if d.Content == "" && len(d.Embedding) == 0 {
 			return refuse(i, "has neither Content nor Embedding")
-		case len(d.DocumentID) > maxDocumentID:
-			return refuse(i, "has a DocumentID of %d bytes: want at most %d", len(d.DocumentID), maxDocumentID)
-		case strings.ContainsFunc(d.DocumentID, func(r rune) bool { return r < ' ' || r > '~' }):
-			return refuse(i, "has the DocumentID %q: want printable ASCII", d.DocumentID)
+		}
+		if wrong := wrongDocumentID(d.DocumentID, maxDocumentID); wrong != "" {
+			return refuse(i, "has %s", wrong)
 		}
 		if len(d.Embedding) > 0 {
 			if first < 0 {
@@ -147,10 +154,23 @@ func checkDocuments(documents []*CreateDocumentRequest) error {
 	return nil
 }
 
-// split makes of any number of items the bodies of requests that the server takes, in their order.
-func split[T any](method string, items []T) ([][]json.RawMessage, error) {
+// wrongDocumentID is what the server would find fault with, "" for nothing.
+func wrongDocumentID(id string, most int) string {
+	switch {
+	case len(id) > most:
+		return fmt.Sprintf("a DocumentID of %d bytes: want at most %d", len(id), most)
+	case strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r > '~' }):
+		return fmt.Sprintf("the DocumentID %q: want printable ASCII", id)
+	}
+	return ""
+}
+
+// split makes of any number of items the bodies of requests that the server takes, in their order. apart says that an item cannot
+// go in one request with those from another on; nil, that any may.
+func split[T any](method string, items []T, apart func(from, item int) bool) ([][]json.RawMessage, error) {
 	var (
 		batches [][]json.RawMessage
+		from    int // the first item of the last batch
 		size    int // of the last batch: its brackets, its items and the commas after them
 	)
 	for i, item := range items {
@@ -158,14 +178,14 @@ func split[T any](method string, items []T) ([][]json.RawMessage, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s: item %d cannot be sent as JSON: %w", ErrBadRequest, method, i, err)
 		}
-		if len(raw)+len("[]") > maxBatchBytes {
-			return nil, fmt.Errorf("%w: %s: item %d takes %d bytes as JSON, and the server takes %d", ErrTooLarge, method, i, len(raw), maxBatchBytes)
+		if alone := len(raw) + len("[]"); alone > maxBatchBytes {
+			return nil, fmt.Errorf("%w: %s: item %d takes %d bytes as JSON, and the server takes %d", ErrTooLarge, method, i, alone, maxBatchBytes)
+		}
+		if i == 0 || i-from == maxBatch || size+len(raw) > maxBatchBytes || apart != nil && apart(from, i) {
+			batches = append(batches, nil)
+			from, size = i, len("[]")
 		}
 		last := len(batches) - 1
-		if last < 0 || len(batches[last]) == maxBatch || size+len(raw) > maxBatchBytes {
-			batches = append(batches, nil)
-			last, size = last+1, len("[]")
-		}
 		batches[last] = append(batches[last], raw)
 		size += len(raw) + len(",")
 	}
@@ -199,7 +219,7 @@ func (s *DocumentService) GetByIDs(ctx context.Context, collection string, docum
 }
 
 func (s *DocumentService) getList(ctx context.Context, collection, key string, ids []string, opts []RequestOption) ([]*Document, error) {
-	if err := checkList(collection, key, ids); err != nil {
+	if err := s.begin(opts, checkList(collection, key, ids)); err != nil {
 		return nil, err
 	}
 	documents := []*Document{}
@@ -208,12 +228,20 @@ func (s *DocumentService) getList(ctx context.Context, collection, key string, i
 			method: http.MethodPost, route: "/collection/{collectionName}/document/list/get", ids: []string{collection},
 			body: map[string][]string{key: batch}, read: true, decode: decodeList[Document],
 		}, opts)
-		if err != nil {
+		if err != nil && !isNoneFound(err) {
 			return nil, err
 		}
 		documents = append(documents, found...)
 	}
 	return documents, nil
+}
+
+var noneFoundText = regexp.MustCompile(`^(failed to \w+ documents?: )?documents not found$`)
+
+// isNoneFound: the collection is there, and none of the documents in the list.
+func isNoneFound(err error) bool {
+	var refused *Error
+	return errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound && noneFoundText.MatchString(refused.Message)
 }
 
 // checkList refuses the empty ids that mean everything to the server.
@@ -229,43 +257,43 @@ func checkList(collection, key string, ids []string) error {
 	return nil
 }
 
-// Update changes a document's DocumentID and metadata; [ErrNotFound] if there is none. Empty fields are not sent. Metadata
-// replaces what is there: it is not merged.
+// Update changes a document's DocumentID, which may have at most 40 characters here, and metadata; [ErrNotFound] if there is none.
+// Empty fields are not sent. Metadata replaces what is there: it is not merged.
 //
 // Updates of one document through one Client go one after the other: see [WithConcurrentUpdates].
 //
 // PATCH /api/v1/collection/{collectionName}/document/uuid/{documentUUID}
 func (s *DocumentService) Update(ctx context.Context, collection string, req *UpdateDocumentRequest, opts ...RequestOption) error {
 	if req == nil {
-		return errNilRequest("Document.Update")
+		return s.begin(opts, errNilRequest("Document.Update"))
+	}
+	var refused error
+	if wrong := wrongDocumentID(req.DocumentID, maxUpdatedID); wrong != "" {
+		refused = fmt.Errorf("%w: Document.Update: the request has %s", ErrBadRequest, wrong)
 	}
 	body := *req
 	body.UUID = "" // it is in the path
 	_, err := do(ctx, s.client, call[none]{
 		method: http.MethodPatch, route: documentRoute, ids: []string{collection, req.UUID}, body: body, decode: decodeOK,
-		updates: documentRecords([]*UpdateDocumentRequest{req}),
+		updates: documentRecords([]*UpdateDocumentRequest{req}), refused: refused,
 	}, opts)
 	return err
 }
 
-// UpdateAll is [DocumentService.Update] for many documents. They go in batches of at most 500 documents and 5 MiB, one after the
-// other; none, and nothing is sent. If a batch fails, the error tells how many documents were updated before it. The updates
-// of a batch wait for those of each of its documents.
+// UpdateAll is [DocumentService.Update] for many documents, in their order. They go in batches of at most 500 documents and 5 MiB,
+// one after the other; none, and nothing is sent. If a batch fails, the error tells how many documents were updated before it.
+// Documents that are not there are passed over, unless all of a batch are: [ErrNotFound]. The updates of a batch wait for those of
+// each of its documents.
+//
+// The server changes in every document of a request what it changes in one, and empties it where nothing was sent. So a batch ends
+// where the next update has other fields; those with the same are best put side by side.
 //
 // PATCH /api/v1/collection/{collectionName}/document/list/update
 func (s *DocumentService) UpdateAll(ctx context.Context, collection string, reqs []*UpdateDocumentRequest, opts ...RequestOption) error {
-	if err := checkID("collectionName", collection); err != nil {
+	if err := s.begin(opts, checkID("collectionName", collection), checkUpdates(reqs)); err != nil {
 		return err
 	}
-	for i, req := range reqs {
-		if req == nil {
-			return fmt.Errorf("%w: Document.UpdateAll: request %d is nil", ErrBadRequest, i)
-		}
-		if req.UUID == "" {
-			return fmt.Errorf("%w: Document.UpdateAll: the UUID of request %d is empty", ErrInvalidID, i)
-		}
-	}
-	batches, err := split("Document.UpdateAll", reqs)
+	batches, err := split("Document.UpdateAll", reqs, updatesApart(reqs))
 	if err != nil {
 		return err
 	}
@@ -283,14 +311,48 @@ func (s *DocumentService) UpdateAll(ctx context.Context, collection string, reqs
 	return nil
 }
 
-// documentRecords are what updates wait for: in one order for all, so that no two of them wait for each other.
+func checkUpdates(reqs []*UpdateDocumentRequest) error {
+	for i, req := range reqs {
+		if req == nil {
+			return fmt.Errorf("%w: Document.UpdateAll: request %d is nil", ErrBadRequest, i)
+		}
+		if req.UUID == "" {
+			return fmt.Errorf("%w: Document.UpdateAll: the UUID of request %d is empty", ErrInvalidID, i)
+		}
+		if wrong := wrongDocumentID(req.DocumentID, maxUpdatedID); wrong != "" {
+			return fmt.Errorf("%w: Document.UpdateAll: request %d has %s", ErrBadRequest, i, wrong)
+		}
+	}
+	return nil
+}
+
+// updatesApart keeps out of one request what the server would mix up: updates of other fields, and two of one document, of which
+// it takes either.
+func updatesApart(reqs []*UpdateDocumentRequest) func(from, item int) bool {
+	earlier := make([]int, len(reqs)) // the update before of the same document
+	last := make(map[string]int)
+	for i, req := range reqs {
+		key := uuidKey(req.UUID)
+		if before, ok := last[key]; ok {
+			earlier[i] = before
+		} else {
+			earlier[i] = -1
+		}
+		last[key] = i
+	}
+	return func(from, item int) bool {
+		a, b := reqs[from], reqs[item]
+		return earlier[item] >= from || (a.DocumentID == "") != (b.DocumentID == "") || (len(a.Metadata) == 0) != (len(b.Metadata) == 0)
+	}
+}
+
+// documentRecords are what updates wait for.
 func documentRecords(reqs []*UpdateDocumentRequest) []record {
 	records := make([]record, len(reqs))
 	for i, req := range reqs {
-		records[i] = record{"document", strings.ToLower(req.UUID)}
+		records[i] = record{"document", uuidKey(req.UUID)}
 	}
-	slices.SortFunc(records, func(a, b record) int { return cmp.Compare(a.id, b.id) })
-	return slices.Compact(records)
+	return records
 }
 
 // afterBatches adds to an error what was done before it.
@@ -301,7 +363,7 @@ func afterBatches(method, done string, n, of int, err error) error {
 	return fmt.Errorf("zep: %s: the first %d of %d are %s: %w", method, n, of, done, err)
 }
 
-// Delete removes a document. One that is gone already is no error, to the server either.
+// Delete removes a document. One that was removed already is no error, to the server either; one that never was is [ErrNotFound].
 //
 // DELETE /api/v1/collection/{collectionName}/document/uuid/{documentUUID}
 func (s *DocumentService) Delete(ctx context.Context, collection, documentUUID string, opts ...RequestOption) error {
@@ -311,24 +373,34 @@ func (s *DocumentService) Delete(ctx context.Context, collection, documentUUID s
 	return err
 }
 
-// DeleteAll removes documents, in batches of at most 500, one after the other; those that are gone already are no error. Without
-// UUIDs nothing is sent. If a batch fails, the error tells how many documents were removed before it.
+// DeleteAll removes documents, in batches of at most 500, one after the other. Those that are not there are passed over; if none of
+// them ever was, that is [ErrNotFound]. Without UUIDs nothing is sent. If a batch fails, the error tells how many documents were
+// removed before it.
 //
 // POST /api/v1/collection/{collectionName}/document/list/delete
 func (s *DocumentService) DeleteAll(ctx context.Context, collection string, documentUUIDs []string, opts ...RequestOption) error {
-	if err := checkList(collection, "documentUUIDs", documentUUIDs); err != nil {
+	if err := s.begin(opts, checkList(collection, "documentUUIDs", documentUUIDs)); err != nil {
 		return err
 	}
-	done := 0
+	done, found := 0, false
+	var noneFound error
 	for batch := range slices.Chunk(documentUUIDs, maxBatch) {
 		_, err := do(ctx, s.client, call[none]{
 			method: http.MethodPost, route: "/collection/{collectionName}/document/list/delete", ids: []string{collection},
 			body: batch, decode: decodeOK, settle: settleDelete,
 		}, opts)
-		if err != nil {
+		switch {
+		case err == nil:
+			found = true
+		case isNoneFound(err): // the next batch may have some
+			noneFound = err
+		default:
 			return afterBatches("Document.DeleteAll", "removed", done, len(documentUUIDs), err)
 		}
 		done += len(batch)
 	}
-	return nil
+	if found {
+		return nil
+	}
+	return noneFound
 }

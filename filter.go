@@ -21,13 +21,15 @@ type Condition map[string]any
 //
 //	JSONPath(`$[*] ? (@.plan == "pro")`)
 //
-// Values are part of the path: quote those that come from outside. A path that PostgreSQL cannot read is a 500, [ErrServer].
+// Values are part of the path: quote those that come from outside, and write \u0027 for an apostrophe in them, which the server
+// takes for a quotation mark. A path that PostgreSQL cannot read is a 500, [ErrServer].
 func JSONPath(path string) Condition { return Condition{"jsonpath": path} }
 
 // And holds where all conditions do.
 func And(conditions ...Condition) Condition { return Condition{"and": slices.Clone(conditions)} }
 
-// Or holds where at least one condition does.
+// Or holds where at least one condition does. Put an [And] or [Or] in it first, and not more than one: the server joins it to what
+// stands before it with AND.
 func Or(conditions ...Condition) Condition { return Condition{"or": slices.Clone(conditions)} }
 
 // Metadata is the filter as the API takes it.

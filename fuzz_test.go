@@ -46,7 +46,7 @@ func FuzzErrorClassification(f *testing.F) {
 		assertOneLine(t, e.Error())
 		found := matched(err)
 		if len(found) == 2 {
-			require.Equal(t, []error{ErrNotFound, ErrServer}, found, "the one exception: a 500 that says that something is not there")
+			require.Contains(t, found, ErrServer, "a 500 may say what happened")
 		} else {
 			require.LessOrEqual(t, len(found), 1)
 		}

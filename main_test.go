@@ -296,7 +296,7 @@ func recordings(t testing.TB) []recording {
 // sentinels are all that errors.Is finds in this package's errors.
 var sentinels = []error{
 	ErrNotFound, ErrEndpointNotFound, ErrAlreadyExists, ErrBadRequest, ErrUnauthorized, ErrTooLarge, ErrRateLimited, ErrServer,
-	ErrInvalidID, ErrCursorStuck,
+	ErrInvalidID, ErrCursorStuck, ErrNotPublished,
 }
 
 // matched are the sentinels that the error matches.

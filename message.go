@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
-	"strings"
+	"slices"
 )
 
 // MessageService reads and amends the messages of sessions: [Client.Message]. [MemoryService.Add] adds them.
@@ -16,18 +16,13 @@ type MessageService struct{ client *Client }
 //
 // GET /api/v1/sessions/{sessionId}/messages
 func (s *MessageService) List(ctx context.Context, sessionID string, page *ListMessagesOptions, opts ...RequestOption) (*MessageList, error) {
+	var refused error
 	if page != nil && (page.Limit < 0 || page.Page < 0) {
-		return nil, errNegative("Message.List", "Limit or Page", min(page.Limit, page.Page))
+		refused = errNegative("Message.List", "Limit or Page", min(page.Limit, page.Page))
 	}
 	return do(ctx, s.client, call[*MessageList]{
 		method: http.MethodGet, route: "/sessions/{sessionId}/messages", ids: []string{sessionID}, query: page,
-		decode: func(header http.Header, body []byte) (*MessageList, error) {
-			list, err := decodeJSON[*MessageList](header, body)
-			if err == nil {
-				list.Messages, err = withoutNull(list.Messages)
-			}
-			return list, err
-		},
+		decode: decodeMessageList, refused: refused,
 	}, opts)
 }
 
@@ -39,6 +34,7 @@ const messagePage = 500
 //
 // GET /api/v1/sessions/{sessionId}/messages
 func (s *MessageService) All(ctx context.Context, sessionID string, opts ...RequestOption) iter.Seq2[*Message, error] {
+	opts = slices.Clone(opts)
 	return func(yield func(*Message, error) bool) {
 		before := "" // where the page before began: a server that does not turn the page would be asked forever
 		pager[Message]{first: messagePage, most: messagePage, next: func(ctx context.Context, page ListOptions, opts []RequestOption) ([]*Message, int64, error) {
@@ -63,12 +59,13 @@ func (s *MessageService) All(ctx context.Context, sessionID string, opts ...Requ
 // GET /api/v1/sessions/{sessionId}/messages/{messageId}
 func (s *MessageService) Get(ctx context.Context, sessionID, messageUUID string, opts ...RequestOption) (*Message, error) {
 	return do(ctx, s.client, call[*Message]{
-		method: http.MethodGet, route: "/sessions/{sessionId}/messages/{messageId}", ids: []string{sessionID, messageUUID},
+		method: http.MethodGet, route: "/sessions/{sessionId}/messages/{messageId}", ids: []string{sessionID, messageUUID}, decode: decodeMessage,
 	}, opts)
 }
 
 // UpdateMetadata merges metadata into that of a message, as [UpdateUserRequest] tells, and returns the message as it is then;
-// [ErrNotFound] if there is none. Empty metadata changes nothing: then it is [MessageService.Get].
+// [ErrNotFound] if there is none. Empty metadata changes nothing: then it is [MessageService.Get]. The server sets the message's
+// TokenCount to 0.
 //
 // Updates of one message through one Client go one after the other: see [WithConcurrentUpdates].
 //
@@ -82,6 +79,7 @@ func (s *MessageService) UpdateMetadata(ctx context.Context, sessionID, messageU
 		body: struct {
 			Metadata Metadata `json:"metadata"`
 		}{metadata},
-		updates: []record{{"message", strings.ToLower(messageUUID)}},
+		decode:  decodeMessage,
+		updates: []record{{"message", uuidKey(messageUUID)}},
 	}, opts)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 )
 
 // settleAdd reads the "already exists" that follows an attempt whose answer was lost: what is there now is this call's if it
@@ -53,4 +54,9 @@ func withoutEmpty(object map[string]any) map[string]any {
 		kept[key] = value
 	}
 	return kept
+}
+
+// asStored is a text as the server gives it back: it gets it as JSON, which has no invalid UTF-8, and drops NUL bytes.
+func asStored(text string) string {
+	return strings.ReplaceAll(string([]rune(text)), "\x00", "")
 }

@@ -61,6 +61,7 @@ func TestAnAddWhoseAnswerWasLostReturnsWhatItMade(t *testing.T) {
 		"1.0 is 1":                      {CreateUserRequest{Metadata: Metadata{"a": 1.0}}, `,"metadata":{"a":1}`, true},
 		"a caller's types":              {CreateUserRequest{Metadata: Metadata{"a": struct{ B []int }{[]int{1}}, "c": json.Number("2")}}, `,"metadata":{"a":{"B":[1]},"c":2}`, true},
 		"text that JSON escapes":        {CreateUserRequest{FirstName: "<&>\u2028", Metadata: Metadata{"<": "&"}}, `,"first_name":"<&>\u2028","metadata":{"<":"&"}`, true},
+		"text that the server changes":  {CreateUserRequest{Email: "e\x00", FirstName: "f\x00f", LastName: "l\xff"}, `,"email":"e","first_name":"ff","last_name":"l\ufffd"`, true},
 		"another email":                 {CreateUserRequest{Email: "e"}, `,"email":"other"`, false},
 		"another first name":            {CreateUserRequest{FirstName: "f"}, `,"first_name":"F"`, false},
 		"another last name":             {CreateUserRequest{LastName: "l"}, ``, false},

@@ -98,13 +98,11 @@ func (l *library) assertPages(t *testing.T, uuids []string, want int) {
 // TestAnyNumberOfDocumentsGoesUpInOrderUnder5MiB: 2,000 of 10 KB take four requests, because of the 500.
 func TestAnyNumberOfDocumentsGoesUpInOrderUnder5MiB(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct{ documents, size, requests int }{
-		{2000, 10 << 10, 4}, {1000, 12 << 10, 3}, {10, 1 << 20, 3}, {501, 10, 2},
-	} {
+	for _, test := range []struct{ documents, size, requests int }{{2000, 10 << 10, 4}, {2, 3 << 20, 2}} {
 		t.Run(fmt.Sprint(test.documents, " of ", test.size), func(t *testing.T) {
 			t.Parallel()
 			l := newLibrary(t)
-			uuids, err := l.client.Document.Add(context.Background(), "docs", pages(test.documents, test.size, test.size%3 == 0))
+			uuids, err := l.client.Document.Add(context.Background(), "docs", pages(test.documents, test.size, false))
 			require.NoError(t, err)
 			require.Len(t, uuids, test.documents)
 			l.assertPages(t, uuids, test.documents)

@@ -30,7 +30,7 @@ func (s *UserService) Add(ctx context.Context, req *CreateUserRequest, opts ...R
 
 // sameUser: the user that is there has the content that was sent.
 func sameUser(sent, there *User) bool {
-	return there.Email == sent.Email && there.FirstName == sent.FirstName && there.LastName == sent.LastName &&
+	return there.Email == asStored(sent.Email) && there.FirstName == asStored(sent.FirstName) && there.LastName == asStored(sent.LastName) &&
 		sameMetadata(sent.Metadata, there.Metadata)
 }
 
