@@ -1149,6 +1149,33 @@ func TestAConnectionIsUsedAgain(t *testing.T) {
 	assert.Equal(t, []int{15}, slices.Collect(maps.Values(connections)))
 }
 
+// TestManyGoroutinesShareAsManyConnections: the transport keeps those that are idle, where net/http's default would close them.
+func TestManyGoroutinesShareAsManyConnections(t *testing.T) {
+	t.Parallel()
+	const goroutines = 64
+	var mu sync.Mutex
+	connections := map[string]bool{}
+	c, _ := onWire(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		connections[r.RemoteAddr] = true
+		mu.Unlock()
+		_, _ = io.WriteString(w, janeJSON)
+	})
+	var all sync.WaitGroup
+	for range goroutines {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for range 20 {
+				_, err := c.User.Get(context.Background(), "jane")
+				assert.NoError(t, err)
+			}
+		}()
+	}
+	all.Wait()
+	assert.LessOrEqual(t, len(connections), goroutines+6)
+}
+
 func TestNewClientSendsNothing(t *testing.T) {
 	t.Parallel()
 	s := &script{t: t}
