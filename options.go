@@ -133,6 +133,9 @@ func parseBaseURL(raw string) (*url.URL, error) {
 	if u.RawPath = ""; u.EscapedPath() != escaped {
 		u.RawPath = escaped
 	}
+	if _, err := url.Parse(u.String()); err != nil { // a zone of IPv6 may hold what no URL can
+		return refuse("is no URL")
+	}
 	return u, nil
 }
 

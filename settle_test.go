@@ -38,7 +38,7 @@ var proofs = map[string]step{
 var (
 	// large has what the server changes: it rounds integers beyond 2^53, and drops empty maps.
 	large = Metadata{
-		"n": 9007199254740993, "deep": map[string]any{"n": int64(9223372036854775807), "empty": map[string]any{}},
+		"n": int64(9007199254740993), "deep": map[string]any{"n": int64(9223372036854775807), "empty": map[string]any{}},
 		"empty": map[string]any{"of": Metadata{}}, "list": []any{1, "x", nil, true}, "none": nil,
 	}
 	largeStored = `{"n":9007199254740992,"deep":{"n":9223372036854775807},"list":[1,"x",null,true],"none":null}`
@@ -72,7 +72,7 @@ func TestAnAddWhoseAnswerWasLostReturnsWhatItMade(t *testing.T) {
 		"a key less":                    {CreateUserRequest{Metadata: Metadata{"a": 1, "b": nil}}, `,"metadata":{"a":1}`, false},
 		"a list in another order":       {CreateUserRequest{Metadata: Metadata{"a": []int{1, 2}}}, `,"metadata":{"a":[2,1]}`, false},
 		"metadata that was not sent":    {CreateUserRequest{}, `,"metadata":{"a":1}`, false},
-		"another integer, after rounds": {CreateUserRequest{Metadata: Metadata{"n": 9007199254740993}}, `,"metadata":{"n":9007199254740994}`, false},
+		"another integer, after rounds": {CreateUserRequest{Metadata: Metadata{"n": int64(9007199254740993)}}, `,"metadata":{"n":9007199254740994}`, false},
 	}
 	for name, test := range tests {
 		for how, lost := range lostAnswers {
