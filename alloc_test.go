@@ -38,7 +38,8 @@ func (m *fromMemory) Close() error               { return nil }
 // TestAllocationsOfACall holds each kind of call to what it takes, exactly. What net/http takes, which differs from one version of Go to
 // the next, is taken off: it is measured with a bare request that is read to its end.
 //
-// The numbers are for Go 1.26 and 1.27; before that the standard library takes a few more. It can't be parallel, and takes the least of several measurements: the race detector makes pools forget.
+// The numbers are for Go 1.26 and 1.27; before that the standard library takes a few more. It can't be parallel, and takes the least of
+// several measurements: the race detector makes pools forget.
 func TestAllocationsOfACall(t *testing.T) {
 	ctx := context.Background()
 	user := `{"uuid":"07beed2b-392e-4ed8-a00b-000000000001","id":1,"created_at":"2024-05-01T12:00:00.123456Z","updated_at":"2024-05-01T12:00:00.123456Z",` +

@@ -117,7 +117,7 @@ func (s *CollectionService) CreateIndex(ctx context.Context, name string, force 
 
 // Search finds documents of a collection by the likeness of their text or embedding, by their metadata, or both; best first.
 // [ErrNotFound] if there is no such collection. What was added a moment ago may be missing: it is embedded after the add was
-// answered.
+// answered. Neither Text, Embedding nor Metadata, or a negative Limit, is [ErrBadRequest] before anything is sent.
 //
 // POST /api/v1/collection/{collectionName}/search
 func (s *CollectionService) Search(ctx context.Context, name string, req *SearchDocumentsRequest, opts ...RequestOption) (*DocumentSearchResults, error) {

@@ -29,6 +29,9 @@ import (
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	server := theServer(t)
+	if os.Getenv("ZEP_TEST_URL") == "" {
+		t.Cleanup(func() { nothingIsLeftOn(t, server) }) // a live one may have others' records
+	}
 	for _, area := range []struct {
 		name  string
 		tests []conformanceTest
@@ -75,6 +78,22 @@ func theServer(t testing.TB) testServer {
 	server := zeptest.NewServer(zeptest.WithAPIKey(key))
 	t.Cleanup(server.Close)
 	return testServer{server.URL, key}
+}
+
+// nothingIsLeftOn says whether the tests deleted what they made.
+func nothingIsLeftOn(t *testing.T, server testServer) {
+	t.Helper()
+	c, err := zep.NewClient(zep.WithBaseURL(server.url), zep.WithAPIKey(server.key))
+	require.NoError(t, err)
+	users, err := c.User.List(context.Background(), nil)
+	require.NoError(t, err)
+	assert.Empty(t, users)
+	sessions, err := c.Session.List(context.Background(), nil)
+	require.NoError(t, err)
+	assert.Empty(t, sessions)
+	collections, err := c.Collection.List(context.Background())
+	require.NoError(t, err)
+	assert.Empty(t, collections)
 }
 
 // client is a client of one test's own. opts win.
@@ -535,6 +554,22 @@ var sessionConformance = []conformanceTest{
 		require.ErrorIs(t, err, zep.ErrAlreadyExists)
 		assert.ErrorContains(t, err, "session already exists with session_id: "+session.SessionID)
 	}},
+	{"a failed add leaves a gap in the ids", func(t *testing.T, c *testClient) {
+		first := c.addSession(t, zep.CreateSessionRequest{SessionID: "a"})
+		_, err := c.Session.Add(c.ctx, &zep.CreateSessionRequest{SessionID: first.SessionID})
+		require.ErrorIs(t, err, zep.ErrAlreadyExists)
+		second := c.addSession(t, zep.CreateSessionRequest{SessionID: "b"})
+		assert.Greater(t, second.ID, first.ID+1)
+	}},
+	{"a deleted user's sessions are gone, and their ids stay taken", func(t *testing.T, c *testClient) {
+		user := c.addUser(t, zep.CreateUserRequest{UserID: "leaver"})
+		session := c.addSession(t, zep.CreateSessionRequest{SessionID: "left", UserID: user.UserID})
+		require.NoError(t, c.User.Delete(c.ctx, user.UserID))
+		_, err := c.Session.Get(c.ctx, session.SessionID)
+		require.ErrorIs(t, err, zep.ErrNotFound)
+		_, err = c.Session.Add(c.ctx, &zep.CreateSessionRequest{SessionID: session.SessionID})
+		require.ErrorIs(t, err, zep.ErrAlreadyExists)
+	}},
 	{"add for a user who is not there", func(t *testing.T, c *testClient) {
 		_, err := c.Session.Add(c.ctx, &zep.CreateSessionRequest{SessionID: c.id("s"), UserID: c.id("nobody")})
 		require.ErrorIs(t, err, zep.ErrBadRequest)
@@ -705,6 +740,7 @@ var walkConformance = []conformanceTest{
 
 var limitConformance = []conformanceTest{
 	{"a body over 5 MiB", func(t *testing.T, c *testClient) {
+		c.cleanUp(t, "user big", func() error { return c.User.Delete(c.ctx, c.id("big")) }) // of a server with another limit
 		_, err := c.User.Add(c.ctx, &zep.CreateUserRequest{
 			UserID: c.id("big"), Metadata: zep.Metadata{"x": strings.Repeat("y", 6_000_000)},
 		})
@@ -842,6 +878,9 @@ var messageConformance = []conformanceTest{
 		assert.Equal(t, 3, list.RowCount)
 		assert.Equal(t, "c", list.Messages[2].Content)
 		assert.ElementsMatch(t, []string{"a", "b"}, contents(list.Messages[:2]))
+		for _, message := range list.Messages {
+			assert.True(t, message.UpdatedAt.IsZero(), "lists leave it out")
+		}
 	}},
 	{"pages have numbers, and 0 and 1 are the first", func(t *testing.T, c *testClient) {
 		for _, text := range []string{"a", "b", "c", "d", "e"} {

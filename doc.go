@@ -38,8 +38,10 @@
 //	502, 504; a connection that broke later; an     reads; writes that can be settled (see below)
 //	answer cut short, or that is not Zep's
 //	500 and other 5xx but 501, 505                  reads
-//	3xx, other 4xx; failed TLS and certificates;    no call
-//	an answer over the limit; the context's end
+//	3xx, other 4xx; 501, 505; a 500 in which the    no call
+//	database finds fault with the request; failed
+//	TLS and certificates; an answer over the
+//	limit; the context's end
 //
 // # Guarantees
 //

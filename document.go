@@ -35,7 +35,8 @@ const (
 // nor embedding, has an embedding of another length than the first's, or has a DocumentID that is not printable ASCII, too long
 // or that of an earlier one. One that is over 5 MiB by itself is [ErrTooLarge].
 //
-// A DocumentID that is taken is [ErrAlreadyExists]; a collection that is not there [ErrNotFound]. A batch whose answer was lost is
+// A DocumentID that is taken is [ErrAlreadyExists], also when a document had it that was removed; a collection that is not there
+// [ErrNotFound]; an embedding of another length than the collection's [ErrServer]. A batch whose answer was lost is
 // tried again only if each of its documents has a DocumentID: by those it can be told whether it was stored.
 //
 // POST /api/v1/collection/{collectionName}/document
@@ -203,8 +204,9 @@ func (s *DocumentService) Get(ctx context.Context, collection, documentUUID stri
 
 const documentRoute = "/collection/{collectionName}/document/uuid/{documentUUID}"
 
-// GetByUUIDs returns the documents of these UUIDs, in no promised order; those that are not there are missing from it. Without
-// UUIDs nothing is sent: the server would answer with every document.
+// GetByUUIDs returns the documents of these UUIDs, in no promised order; those that are not there are missing from it. They are
+// asked for in batches of 500. Without UUIDs nothing is sent: the server would answer with every document. An empty one is
+// [ErrInvalidID]; a collection that is not there [ErrNotFound].
 //
 // POST /api/v1/collection/{collectionName}/document/list/get
 func (s *DocumentService) GetByUUIDs(ctx context.Context, collection string, documentUUIDs []string, opts ...RequestOption) ([]*Document, error) {
@@ -363,7 +365,8 @@ func afterBatches(method, done string, n, of int, err error) error {
 	return fmt.Errorf("zep: %s: the first %d of %d are %s: %w", method, n, of, done, err)
 }
 
-// Delete removes a document. One that was removed already is no error, to the server either; one that never was is [ErrNotFound].
+// Delete removes a document. One that was removed already is no error, to the server either; one that never was is [ErrNotFound]. Its
+// DocumentID stays taken.
 //
 // DELETE /api/v1/collection/{collectionName}/document/uuid/{documentUUID}
 func (s *DocumentService) Delete(ctx context.Context, collection, documentUUID string, opts ...RequestOption) error {

@@ -14,8 +14,8 @@ import (
 )
 
 // What errors.Is finds in an error of this package. An [Error] that a server refused with matches one of them, by the status and the
-// text; but a 500 that says more is ErrServer and what it says: ErrNotFound of a collection or document, ErrNotPublished. Redirects, and
-// what got no answer that can be read, match none.
+// text; but a 500 that says more is ErrServer and what it says: ErrNotFound of a collection or document, ErrNotPublished.
+// Redirects, and what got no answer that can be read, match none.
 var (
 	// ErrNotFound: the user, session, message, collection or document is not there (404 and "not found").
 	ErrNotFound = errors.New("zep: not found")
@@ -155,8 +155,8 @@ func (e *Error) Is(target error) bool {
 // redacted stands where the API key was.
 const redacted = "[redacted]"
 
-// redact takes a secret out of what net/http and encoding/json quote of an answer: a header that holds it, and a cause that tells it, of
-// which only that stays which callers match.
+// redact takes a secret out of what net/http and encoding/json quote of an answer: a header that holds it, and a cause that tells
+// it, of which only that stays which callers match.
 func (e *Error) redact(secret string) {
 	for key, values := range e.Header {
 		if slices.ContainsFunc(values, func(value string) bool { return strings.Contains(value, secret) }) {

@@ -16,7 +16,8 @@ import (
 type MemoryService struct{ client *Client }
 
 // Get returns the last messages of a session, oldest first, and the summary of those before, nil while there is none. nil
-// options are the server's default: 12 messages. A session that is not there has no messages: that is no error.
+// options are the server's default: 12 messages, without those that are in the summary. A session that is not there has no
+// messages: that is no error. A negative LastN is [ErrBadRequest].
 //
 // GET /api/v1/sessions/{sessionId}/memory
 func (s *MemoryService) Get(ctx context.Context, sessionID string, options *GetMemoryOptions, opts ...RequestOption) (*Memory, error) {
@@ -67,7 +68,9 @@ var sessionRace = regexp.MustCompile(`^(bad request: )?session already exists`)
 //
 // Each message without a UUID, or with the zero one, is sent with a random one (version 4), so that a repeated request stores nothing
 // twice; the request and its messages are not written to. If the server stored the messages but could not hand them on, the error is
-// [ErrNotPublished]: they are there. What is over the server's 5 MiB is [ErrTooLarge].
+// [ErrNotPublished]: they are there. What is over the server's 5 MiB is [ErrTooLarge]. A UUID of the caller's that is taken is
+// [ErrServer], with "message_pkey" in its text: then nothing of the request is stored. A nil message, and a UUID that comes
+// twice, is [ErrBadRequest] before anything is sent.
 //
 // POST /api/v1/sessions/{sessionId}/memory
 func (s *MemoryService) Add(ctx context.Context, sessionID string, req *AddMemoryRequest, opts ...RequestOption) error {
@@ -174,8 +177,11 @@ type searchQuery struct {
 }
 
 // Search finds messages, or summaries, of one session, by the likeness of their text, by their metadata, or both; best first.
-// What was added a moment ago may be missing: it is embedded after the add was answered. A session that is not there has no
-// results.
+// What was added a moment ago may be missing, from a search by metadata too: it is embedded after the add was answered. A session
+// that is not there has no results.
+//
+// Neither Text nor Metadata, or a negative Limit, is [ErrBadRequest] before anything is sent; a JSON path that PostgreSQL cannot
+// read is [ErrServer].
 //
 // POST /api/v1/sessions/{sessionId}/search
 func (s *MemoryService) Search(ctx context.Context, sessionID string, req *SearchMemoryRequest, opts ...RequestOption) ([]*MemorySearchResult, error) {

@@ -12,7 +12,8 @@ import (
 type MessageService struct{ client *Client }
 
 // List returns one page of a session's messages, oldest first. Pages have numbers here, not cursors. nil options are the
-// server's default: all messages. Past the end, and of a session that is not there, the list is empty and its TotalCount 0.
+// server's default: all messages. Past the end, and of a session that is not there, the list is empty and its TotalCount 0. A negative
+// number is [ErrBadRequest].
 //
 // GET /api/v1/sessions/{sessionId}/messages
 func (s *MessageService) List(ctx context.Context, sessionID string, page *ListMessagesOptions, opts ...RequestOption) (*MessageList, error) {
@@ -54,7 +55,7 @@ func (s *MessageService) All(ctx context.Context, sessionID string, opts ...Requ
 }
 
 // Get returns a message. A UUID that is none is [ErrBadRequest]. Of a UUID that is not there the server says nothing but 500,
-// so that is [ErrServer].
+// so that is [ErrServer], after as many attempts as any 500 of a read: [RequestMaxAttempts] of 1 asks once.
 //
 // GET /api/v1/sessions/{sessionId}/messages/{messageId}
 func (s *MessageService) Get(ctx context.Context, sessionID, messageUUID string, opts ...RequestOption) (*Message, error) {

@@ -22,14 +22,14 @@ func (m Metadata) Decode(into any) error {
 	return nil
 }
 
-// A User has sessions.
+// A User is somebody who talks, as the server keeps them. A user has any number of sessions.
 type User struct {
 	UUID      string     `json:"uuid"`
 	ID        int64      `json:"id"` // the server's row number: the cursor of a list
 	CreatedAt time.Time  `json:"created_at"`
 	UpdatedAt time.Time  `json:"updated_at"`
-	DeletedAt *time.Time `json:"deleted_at"`
-	UserID    string     `json:"user_id"`
+	DeletedAt *time.Time `json:"deleted_at"` // nil: Zep removes a user's row at once
+	UserID    string     `json:"user_id"`    // the caller's own
 	Email     string     `json:"email,omitempty"`
 	FirstName string     `json:"first_name,omitempty"`
 	LastName  string     `json:"last_name,omitempty"`
@@ -63,14 +63,14 @@ type Session struct {
 	ID        int64      `json:"id"` // the server's row number: the cursor of a list; 0 from [UserService.GetSessions]
 	CreatedAt time.Time  `json:"created_at"`
 	UpdatedAt time.Time  `json:"updated_at"`
-	DeletedAt *time.Time `json:"deleted_at"`
-	SessionID string     `json:"session_id"`
-	UserID    string     `json:"user_id"` // "" for nobody's, which the server calls null
+	DeletedAt *time.Time `json:"deleted_at"` // nil: Zep does not give out deleted ones
+	SessionID string     `json:"session_id"` // the caller's own
+	UserID    string     `json:"user_id"`    // "" for nobody's, which the server calls null
 	Metadata  Metadata   `json:"metadata"`
 }
 
-// CreateSessionRequest is a session to add. SessionID is required, and bound as a user's id is; UserID is that of a user who
-// is there, or empty.
+// CreateSessionRequest is a session to add. SessionID is required: any string that is unique, but for those of [ErrInvalidID].
+// UserID is that of a user who is there, or empty.
 type CreateSessionRequest struct {
 	SessionID string   `json:"session_id"`
 	UserID    string   `json:"user_id,omitempty"`
@@ -88,13 +88,13 @@ type UpdateSessionRequest struct {
 type Role string
 
 const (
-	RoleHuman     Role = "human"
-	RoleAI        Role = "ai"
-	RoleUser      Role = "user"
-	RoleAssistant Role = "assistant"
-	RoleSystem    Role = "system"
-	RoleFunction  Role = "function"
-	RoleTool      Role = "tool"
+	RoleHuman     Role = "human"     // a person, as LangChain and Zep's own examples have it
+	RoleAI        Role = "ai"        // the model, likewise
+	RoleUser      Role = "user"      // a person, as OpenAI has it
+	RoleAssistant Role = "assistant" // the model, likewise
+	RoleSystem    Role = "system"    // instructions to the model
+	RoleFunction  Role = "function"  // what a function returned
+	RoleTool      Role = "tool"      // what a tool returned
 )
 
 // A Message is one turn of a session.
@@ -136,16 +136,16 @@ type GetMemoryOptions struct {
 
 // AddMemoryRequest is what to add to a session's memory.
 type AddMemoryRequest struct {
-	Messages []*Message
-	Metadata Metadata
+	Messages []*Message // in the order in which they were said
+	Metadata Metadata   // the API takes it; Zep 0.27 was not seen to do anything with it
 }
 
 // A SearchScope says what a memory is searched for.
 type SearchScope string
 
 const (
-	SearchScopeMessages SearchScope = "messages" // the server's default
-	SearchScopeSummary  SearchScope = "summary"
+	SearchScopeMessages SearchScope = "messages" // the messages themselves: the server's default
+	SearchScopeSummary  SearchScope = "summary"  // the summaries of older ones
 )
 
 // A SearchType says how results are ranked.
@@ -206,10 +206,10 @@ type Collection struct {
 	EmbeddingModelName    string    `json:"embedding_model_name,omitempty"`
 	EmbeddingDimensions   int       `json:"embedding_dimensions"`
 	IsAutoEmbedded        bool      `json:"is_auto_embedded"` // the server embeds the documents' content
-	IsNormalized          bool      `json:"is_normalized"`
-	IsIndexed             bool      `json:"is_indexed"`
+	IsNormalized          bool      `json:"is_normalized"`    // the embeddings are of length 1
+	IsIndexed             bool      `json:"is_indexed"`       // searches have an index: see CreateIndex
 	DocumentCount         int       `json:"document_count"`
-	DocumentEmbeddedCount int       `json:"document_embedded_count"`
+	DocumentEmbeddedCount int       `json:"document_embedded_count"` // those that a search can find
 }
 
 // CreateCollectionRequest is a collection to add.
@@ -241,8 +241,8 @@ type Document struct {
 	DocumentID string    `json:"document_id"` // the caller's own, or ""
 	Content    string    `json:"content"`
 	Metadata   Metadata  `json:"metadata,omitempty"`
-	Embedding  []float32 `json:"embedding"`
-	IsEmbedded bool      `json:"is_embedded"`
+	Embedding  []float32 `json:"embedding"`   // nil until there is one
+	IsEmbedded bool      `json:"is_embedded"` // a search can find it
 }
 
 // CreateDocumentRequest is a document to add. Content or Embedding is needed.
@@ -258,7 +258,7 @@ type CreateDocumentRequest struct {
 // UpdateDocumentRequest is what to change of the document with this UUID. Metadata replaces what is there.
 type UpdateDocumentRequest struct {
 	UUID       string   `json:"uuid,omitempty"`
-	DocumentID string   `json:"document_id,omitempty"`
+	DocumentID string   `json:"document_id,omitempty"` // at most 40 characters of printable ASCII here
 	Metadata   Metadata `json:"metadata,omitempty"`
 }
 
@@ -276,10 +276,10 @@ type SearchDocumentsRequest struct {
 // DocumentSearchResults are the documents that were found, best first.
 type DocumentSearchResults struct {
 	Results     []*DocumentSearchResult `json:"results"`
-	QueryVector []float32               `json:"query_vector"`
-	ResultCount int                     `json:"result_count"`
-	TotalPages  int                     `json:"total_pages"`
-	CurrentPage int                     `json:"current_page"`
+	QueryVector []float32               `json:"query_vector"` // the embedding that was searched for
+	ResultCount int                     `json:"result_count"` // of these Results
+	TotalPages  int                     `json:"total_pages"`  // 0: Zep 0.27 has no pages here
+	CurrentPage int                     `json:"current_page"` // 0
 }
 
 // A DocumentSearchResult is a document, and its likeness to what was searched for: 1 is the same.

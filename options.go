@@ -157,9 +157,9 @@ func WithAPIKey(key string) Option {
 	}
 }
 
-// WithHTTPClient makes every request go through the given client: its Transport (looked up anew for every request; nil is
-// [http.DefaultTransport]), and its Jar and Timeout, which bounds each attempt, as they are now. The client is never written
-// to, and its CheckRedirect is not used: no redirect is followed.
+// WithHTTPClient makes every request go through the given client, which cannot be nil: its Transport (looked up anew for every
+// request; nil is [http.DefaultTransport]), and its Jar and Timeout, which bounds each attempt, as they are now. The client is
+// never written to, and its CheckRedirect is not used: no redirect is followed.
 //
 // Default: a transport of the Client's own, made for many concurrent calls to one host, with proxies from the environment,
 // HTTP/2 and at least TLS 1.2; or http.DefaultTransport, while it is not the one that net/http came with, as after
@@ -175,7 +175,8 @@ func WithHTTPClient(client *http.Client) Option {
 }
 
 // WithTimeout sets how long a call may take, all its attempts and waits together. Default: 60 s. A nearer deadline of the
-// call's context goes first; [RequestTimeout] sets it for one call. Of a walk it bounds each page, not the whole.
+// call's context goes first; [RequestTimeout] sets it for one call. Of a walk it bounds each page, not the whole. It has to
+// be more than 0.
 func WithTimeout(timeout time.Duration) Option {
 	return func(c *config) error {
 		c.timeout = timeout
@@ -184,7 +185,7 @@ func WithTimeout(timeout time.Duration) Option {
 }
 
 // WithMaxAttempts sets how often a call is tried at the most, the first time included: 1 is never again. Default: 4.
-// [RequestMaxAttempts] sets it for one call. What is tried again is told in the package documentation.
+// [RequestMaxAttempts] sets it for one call. It has to be at least 1. What is tried again is told in the package documentation.
 func WithMaxAttempts(attempts int) Option {
 	return func(c *config) error {
 		c.maxAttempts = attempts
@@ -193,8 +194,8 @@ func WithMaxAttempts(attempts int) Option {
 }
 
 // WithBackoff sets the waits between attempts: a random time (full jitter) of up to min before the second, and up to twice
-// as much before each later one, never over max. With a min of 0 nothing is waited. Default: 100 ms and 5 s. A longer Retry-After of the server's is honoured up
-// to 30 s, whatever max is.
+// as much before each later one, never over max. With a min of 0 nothing is waited. 0 <= min <= max. Default: 100 ms and 5 s. A
+// longer Retry-After of the server's is honoured up to 30 s, whatever max is.
 func WithBackoff(min, max time.Duration) Option {
 	return func(c *config) error {
 		if min < 0 || max < min {
@@ -205,7 +206,7 @@ func WithBackoff(min, max time.Duration) Option {
 	}
 }
 
-// WithUserAgent sets the User-Agent header. Default: zep-go.
+// WithUserAgent sets the User-Agent header, which has to be a text without control characters. Default: zep-go.
 func WithUserAgent(userAgent string) Option {
 	return func(c *config) error {
 		if userAgent == "" || !validHeaderValue(userAgent) {
@@ -235,7 +236,8 @@ func WithConcurrentUpdates() Option {
 	}
 }
 
-// A RequestOption changes one call. Given to a walk (ListChunked, All), it goes for each of its pages.
+// A RequestOption changes one call. Given to a walk (ListChunked, All), it goes for each of its pages. One that cannot be used is
+// [ErrBadRequest], before anything is sent.
 type RequestOption func(*request) error
 
 // request is what request options set.
@@ -276,8 +278,9 @@ func RequestMaxAttempts(attempts int) RequestOption {
 }
 
 // RequestHeader sets a header of one call, in place of the client's own of that name. The value of Authorization is kept out of
-// errors and logs as the API key is. Refused are names that HTTP does not allow, values with a control character, and the headers that would change how the request is sent or repeated behind the client's back: Host,
-// Connection, Content-Length, Transfer-Encoding, Trailer, Accept-Encoding, Idempotency-Key, X-Idempotency-Key.
+// errors and logs as the API key is. Refused are names that HTTP does not allow, values with a control character, and the headers
+// that would change how the request is sent or repeated behind the client's back: Host, Connection, Content-Length,
+// Transfer-Encoding, Trailer, Accept-Encoding, Idempotency-Key, X-Idempotency-Key.
 func RequestHeader(key, value string) RequestOption {
 	return func(r *request) error {
 		if !validHeaderName(key) {

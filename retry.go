@@ -22,8 +22,8 @@ import (
 // An outcome is what an attempt proves about the server, and so whether another may follow it:
 //
 //	outcome   what the attempt got                                                tried again
-//	settled   an answer that can be read, or a refusal: 3xx, 4xx but 429, a       no
-//	          500 in which PostgreSQL finds fault with the request
+//	settled   an answer that can be read, or a refusal: 3xx, 4xx but 429, 501,    no
+//	          505, a 500 in which PostgreSQL finds fault with the request
 //	          a failed TLS handshake, a bad certificate, an unsupported scheme,
 //	          an answer over the limit, the end of the call's context
 //	undone    no connection, a request cut before it was written, 429, 503,       every call

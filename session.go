@@ -12,9 +12,10 @@ type SessionService struct{ client *Client }
 
 // Add creates a session and returns it as stored. The server rounds integers in the metadata that are beyond 2^53.
 //
-// An id that is taken is [ErrAlreadyExists], also when a deleted session had it: [SessionService.Update] brings that one
-// back. A user who is not there is [ErrBadRequest]. If the answer to an attempt was lost, and the session turns out to be
-// there with just this content, it is this call's, and is returned.
+// An id that no request can carry is [ErrInvalidID]; one that is taken is [ErrAlreadyExists], also when a deleted session had it:
+// [SessionService.Update] brings that one back. A user who is not there is [ErrBadRequest], a session of over 5 MiB [ErrTooLarge].
+// If the answer to an attempt was lost, and the session turns out to be there with just this content, it is this call's, and is
+// returned.
 //
 // POST /api/v1/sessions
 func (s *SessionService) Add(ctx context.Context, req *CreateSessionRequest, opts ...RequestOption) (*Session, error) {
@@ -35,7 +36,7 @@ func sameSession(sent, there *Session) bool {
 	return there.UserID == sent.UserID && sameMetadata(sent.Metadata, there.Metadata)
 }
 
-// Get returns a session, or [ErrNotFound].
+// Get returns a session, or [ErrNotFound]. An id that no request can carry is [ErrInvalidID], here as in all methods.
 //
 // GET /api/v1/sessions/{sessionId}
 func (s *SessionService) Get(ctx context.Context, sessionID string, opts ...RequestOption) (*Session, error) {

@@ -12,8 +12,9 @@ type UserService struct{ client *Client }
 // Add creates a user and returns it as stored. The server rounds integers in the metadata that are beyond 2^53, and stores no
 // empty metadata.
 //
-// An id that is taken is [ErrAlreadyExists]; a deleted user's can be added again. If the answer to an attempt was lost, and the
-// user turns out to be there with just this content, it is this call's, and is returned.
+// An id that no request can carry is [ErrInvalidID], before anything is sent; one that is taken is [ErrAlreadyExists]; a deleted
+// user's can be added again. A user of over 5 MiB is [ErrTooLarge]. If the answer to an attempt was lost, and the user turns out
+// to be there with just this content, it is this call's, and is returned.
 //
 // POST /api/v1/user
 func (s *UserService) Add(ctx context.Context, req *CreateUserRequest, opts ...RequestOption) (*User, error) {
@@ -34,7 +35,7 @@ func sameUser(sent, there *User) bool {
 		sameMetadata(sent.Metadata, there.Metadata)
 }
 
-// Get returns a user, or [ErrNotFound].
+// Get returns a user, or [ErrNotFound]. An id that no request can carry is [ErrInvalidID], here as in all methods.
 //
 // GET /api/v1/user/{userId}
 func (s *UserService) Get(ctx context.Context, userID string, opts ...RequestOption) (*User, error) {
@@ -85,7 +86,8 @@ func (s *UserService) GetSessions(ctx context.Context, userID string, opts ...Re
 }
 
 // List returns one page of the users, by ascending ID; past the end an empty one. nil options, and a zero Limit, are the
-// server's default: every user there is, in one answer, which has to be under 256 MiB ([ErrTooLarge]). To walk many, use
+// server's default: every user there is, in one answer, which has to be under 256 MiB ([ErrTooLarge]). A negative number is
+// [ErrBadRequest]. To walk many, use
 // [UserService.All] or [UserService.ListChunked].
 //
 // GET /api/v1/user
@@ -96,7 +98,8 @@ func (s *UserService) List(ctx context.Context, page *ListOptions, opts ...Reque
 }
 
 // ListChunked walks all users in chunks, by ascending ID: one request a chunk, each sent when the loop asks for it. A
-// chunkSize of 0 is 100. The walk ends with the first empty chunk, which is not yielded, or with an error, which is yielded once.
+// chunkSize of 0 is 100, and a negative one [ErrBadRequest]. The walk ends with the first empty chunk, which is not yielded, or
+// with an error, which is yielded once.
 //
 // Users who are there throughout are yielded once each; one added meanwhile comes last, if the walk is not over. Ranging
 // over the result again is a new walk.

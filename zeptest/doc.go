@@ -67,6 +67,6 @@
 //
 // # In front of it
 //
-// A Server is an [net/http.Handler] as well: put it behind a proxy, a base path
+// A Server is a [net/http.Handler] as well: put it behind a proxy, a base path
 // ([net/http.StripPrefix]) or a TLS server of your own.
 package zeptest

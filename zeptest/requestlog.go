@@ -12,7 +12,7 @@ const requestsKept = 1000
 
 // A Request is what the server noted of a request.
 type Request struct {
-	Method string
+	Method string // as it was sent: "GET"
 	// URI is the path and query as they were sent, still escaped.
 	URI string
 	// Route is the template of the path without the base path, such as "/user/{userId}", or empty if

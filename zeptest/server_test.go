@@ -519,3 +519,22 @@ func TestRequestLog(t *testing.T) {
 	assert.Equal(t, zeptest.Request{Method: "GET", URI: "/api/v1/user/%41?i=1501", Route: "/user/{userId}"}, log[0])
 	assert.Equal(t, zeptest.Request{Method: "GET", URI: "/api/v1/nothing"}, log[999])
 }
+
+// BenchmarkPageOfAMillionUsers is a page from the beginning, the middle and the end of a large table.
+func BenchmarkPageOfAMillionUsers(b *testing.B) {
+	const million = 1_000_000
+	server := zeptest.NewServer()
+	defer server.Close()
+	require.NoError(b, server.SeedUsers(million, func(i int) zep.CreateUserRequest {
+		return zep.CreateUserRequest{UserID: fmt.Sprintf("user-%d@example.com", i), FirstName: "Jane", Metadata: zep.Metadata{"n": i}}
+	}))
+	for _, page := range []struct{ limit, cursor int }{{100, 0}, {100, million / 2}, {100, million - 100}, {5000, million / 2}} {
+		b.Run(fmt.Sprintf("limit=%d/cursor=%d", page.limit, page.cursor), func(b *testing.B) {
+			for range b.N {
+				answer := httptest.NewRecorder()
+				server.ServeHTTP(answer, httptest.NewRequest("GET", fmt.Sprintf("/api/v1/user?limit=%d&cursor=%d", page.limit, page.cursor), nil))
+				require.Equal(b, 200, answer.Code)
+			}
+		})
+	}
+}
