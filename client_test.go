@@ -1192,3 +1192,170 @@ func TestNewClientSendsNothing(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, s.requests())
 }
+
+// quietError says nothing of what it wraps, which errors.As finds nevertheless.
+type quietError struct{ inner error }
+
+func (quietError) Error() string   { return "broken" }
+func (e quietError) Unwrap() error { return e.inner }
+
+// TestNoCauseShowsTheKey: not within an error, either, whose own text has nothing of it. What callers match stays.
+func TestNoCauseShowsTheKey(t *testing.T) {
+	t.Parallel()
+	teller := textError("malformed MIME header line: " + secret)
+	for name, cause := range map[string]error{
+		"wrapped":            quietError{teller},
+		"wrapped twice":      quietError{quietError{teller}},
+		"joined":             quietError{errors.Join(errors.New("fine"), teller)},
+		"joined and wrapped": quietError{fmt.Errorf("%w and %w", errors.New("fine"), quietError{teller})},
+	} {
+		c, _, _ := scripted(t, []Option{WithAPIKey(secret)}, repeat(4, breaks(cause))...)
+		_, err := c.User.Get(context.Background(), "jane")
+		require.Error(t, err)
+		for _, cause := range causes(err) {
+			assertNotShown(t, cause.Error())
+		}
+		assert.NotErrorIs(t, err, teller, name)
+	}
+	for _, known := range []error{context.DeadlineExceeded, context.Canceled, ErrTooLarge} {
+		c, _, _ := scripted(t, []Option{WithAPIKey(secret)}, repeat(4, breaks(fmt.Errorf("%s: %w", secret, known)))...)
+		_, err := c.User.Get(context.Background(), "jane")
+		require.ErrorIs(t, err, known)
+		assertNotShown(t, shown(t, err))
+	}
+}
+
+// TestTheHeaderOfAnAnswerIsNotWrittenTo: a Transport of the caller's may keep it, and give it again.
+func TestTheHeaderOfAnAnswerIsNotWrittenTo(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{400, 302} {
+		header := http.Header{"X-Echo": {"Bearer " + secret}, "Location": {"http://zep.test/x"}}
+		kept := header.Clone()
+		c, _, _ := scripted(t, []Option{WithAPIKey(secret)}, func(req *http.Request) (*http.Response, error) {
+			resp, err := answers(status, "no")(req)
+			resp.Header = header
+			return resp, err
+		})
+		_, err := c.User.Get(context.Background(), "jane")
+		assert.Equal(t, redacted, requireError(t, err).Header.Get("X-Echo"))
+		assert.Equal(t, kept, header)
+	}
+}
+
+// TestACallersClientWithoutATransportHasNetHTTPs, and a Client of its own its own.
+func TestACallersClientWithoutATransportHasNetHTTPs(t *testing.T) {
+	c, err := NewClient(WithBaseURL(mockURL), WithAPIKey(""), WithHTTPClient(&http.Client{}))
+	require.NoError(t, err)
+	assert.Same(t, http.DefaultTransport, c.roundTripper())
+	c, err = NewClient(WithBaseURL(mockURL), WithAPIKey(""))
+	require.NoError(t, err)
+	assert.Same(t, c.transport, c.roundTripper())
+	assert.NotSame(t, http.DefaultTransport, c.roundTripper())
+}
+
+// TestACapturedResponseHasNothingOfTheCall: neither its end, nor what it knows, the key among it.
+func TestACapturedResponseHasNothingOfTheCall(t *testing.T) {
+	t.Parallel()
+	type keyType struct{}
+	ctx := context.WithValue(context.Background(), keyType{}, "the caller's")
+	c, _, _ := scripted(t, []Option{WithAPIKey(secret)}, answers(200, janeJSON))
+	var response *http.Response
+	_, err := c.User.Get(ctx, "jane", CaptureResponse(&response))
+	require.NoError(t, err)
+	kept := response.Request.Context()
+	assert.Equal(t, "the caller's", kept.Value(keyType{}))
+	assert.Nil(t, kept.Value(exchangeKey{}))
+	assert.NoError(t, kept.Err())
+}
+
+// TestACapturedBodyIsNotTheNextAnswers: the buffer that it came in is used again.
+func TestACapturedBodyIsNotTheNextAnswers(t *testing.T) {
+	for range 10 {
+		c, _, _ := scripted(t, nil, answers(200, janeJSON), answers(200, strings.Repeat(" ", len(janeJSON))+janeJSON))
+		var response *http.Response
+		_, err := c.User.Get(context.Background(), "jane", CaptureResponse(&response))
+		require.NoError(t, err)
+		_, err = c.User.Get(context.Background(), "jane")
+		require.NoError(t, err)
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		assert.Equal(t, janeJSON, string(body))
+	}
+}
+
+// closing notes that it was closed.
+type closing struct {
+	io.Reader
+	closed atomic.Int32
+}
+
+func (c *closing) Close() error {
+	c.closed.Add(1)
+	return nil
+}
+
+// TestEveryBodyIsClosed: one that is not read to its end would keep its connection.
+func TestEveryBodyIsClosed(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		status int
+		body   io.Reader
+	}{
+		"a success":           {200, strings.NewReader(janeJSON)},
+		"over the limit":      {200, strings.NewReader(strings.Repeat(" ", 10_000))},
+		"cut short":           {200, io.MultiReader(strings.NewReader("{"), failingReader{errors.New("cut")})},
+		"a refusal":           {400, strings.NewReader("no")},
+		"an endless refusal":  {400, io.LimitReader(zeros{}, 10<<20)},
+		"a refusal cut short": {400, failingReader{errors.New("cut")}},
+		"a redirect":          {302, strings.NewReader("there")},
+		"another protocol":    {101, strings.NewReader("")},
+	} {
+		c, _, _ := scripted(t, nil)
+		c.maxBody = 1000
+		body := &closing{Reader: test.body}
+		c.httpClient.Transport = roundTripFunc(func(req *http.Request) (*http.Response, error) {
+			resp, err := answers(test.status, "")(req)
+			resp.Body = body
+			return resp, err
+		})
+		_, _ = c.User.Get(context.Background(), "jane", RequestMaxAttempts(1))
+		assert.EqualValues(t, 1, body.closed.Load(), name)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// TestABufferThatGrewLargeIsNotKept: one large answer must not be held for as long as there are small ones.
+func TestABufferThatGrewLargeIsNotKept(t *testing.T) {
+	for range 10 {
+		c, _, _ := scripted(t, nil, answers(200, janeJSON+strings.Repeat(" ", 2*maxPooled)))
+		_, err := c.User.Get(context.Background(), "jane")
+		require.NoError(t, err)
+		buffer := buffers.Get().(*bytes.Buffer)
+		assert.LessOrEqual(t, buffer.Cap(), maxPooled)
+	}
+}
+
+// TestACapturedHeaderIsTheCallersOwn: what is done to it is not done to the error.
+func TestACapturedHeaderIsTheCallersOwn(t *testing.T) {
+	t.Parallel()
+	c, _, _ := scripted(t, nil, answers(404, "not found", "X-Zep-Version", "v"))
+	var response *http.Response
+	_, err := c.User.Get(context.Background(), "jane", CaptureResponse(&response))
+	response.Header.Set("X-Zep-Version", "mine")
+	assert.Equal(t, "v", requireError(t, err).Header.Get("X-Zep-Version"))
+}
+
+// TestAnIDInBracesIsNoPlaceInTheRoute: the ids of a call fill the places of its route, and nothing of one another.
+func TestAnIDInBracesIsNoPlaceInTheRoute(t *testing.T) {
+	t.Parallel()
+	for _, ids := range [][2]string{{"{messageId}", "b"}, {"a{", "}b"}, {"a}", "{b"}, {"{sessionId}", "{messageId}"}, {"{}", "{}"}} {
+		c, s, _ := scripted(t, nil, answers(200, "{}"))
+		_, err := c.Message.Get(context.Background(), ids[0], ids[1])
+		require.NoError(t, err)
+		escaped := func(id string) string { return (&url.URL{Path: id}).EscapedPath() }
+		assert.Equal(t, mockURL+"/api/v1/sessions/"+escaped(ids[0])+"/messages/"+escaped(ids[1]), s.requests()[0].url)
+	}
+}

@@ -1,9 +1,11 @@
 package zep
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"strings"
@@ -343,4 +345,49 @@ func TestAnIndexIsNotBegunTwice(t *testing.T) {
 	assert.Equal(t, []error{ErrServer}, matched(c.Collection.CreateIndex(ctx, "docs", false)))
 	c, _, _ = scripted(t, nil, answers(500, collectionMissing)) // here it is no 404
 	assert.Equal(t, []error{ErrNotFound, ErrServer}, matched(c.Collection.CreateIndex(ctx, "docs", false)))
+}
+
+// TestACollectionAddThatIsReadBackEndsWithItsContext: reading back is a part of the call.
+func TestACollectionAddThatIsReadBackEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	c, s, _ := scripted(t, nil, answerLost, answers(400, collectionTaken), func(req *http.Request) (*http.Response, error) {
+		cancel()
+		return nil, cmp.Or(req.Context().Err(), io.EOF)
+	})
+	_, err := c.Collection.Add(ctx, &CreateCollectionRequest{Name: "docs", EmbeddingDimensions: 8})
+	require.ErrorIs(t, err, context.Canceled)
+	require.NotErrorIs(t, err, ErrAlreadyExists)
+	assert.Len(t, s.requests(), 3)
+}
+
+// TestReadingBackKeepsTheOptionsOfTheCall: its headers, and its number of attempts.
+func TestReadingBackKeepsTheOptionsOfTheCall(t *testing.T) {
+	t.Parallel()
+	opts := []RequestOption{RequestHeader("X-Request-Id", "1"), RequestMaxAttempts(2)}
+	for name, test := range map[string]struct {
+		write func(context.Context, *Client) error
+		steps []step
+	}{
+		"an add": {func(ctx context.Context, c *Client) error {
+			_, err := c.Collection.Add(ctx, &CreateCollectionRequest{Name: "docs", EmbeddingDimensions: 8}, opts...)
+			return err
+		}, []step{answers(200, "OK")}},
+		"an add whose answer was lost": {func(ctx context.Context, c *Client) error {
+			_, err := c.Collection.Add(ctx, &CreateCollectionRequest{Name: "docs", EmbeddingDimensions: 8}, opts...)
+			return err
+		}, []step{answerLost, answers(400, collectionTaken)}},
+		"an update": {func(ctx context.Context, c *Client) error {
+			_, err := c.Collection.Update(ctx, &UpdateCollectionRequest{Name: "docs", Description: "d"}, opts...)
+			return err
+		}, []step{answers(200, "OK")}},
+	} {
+		c, s, _ := scripted(t, nil, append(test.steps, repeat(2, answers(503, ""))...)...)
+		require.Error(t, test.write(context.Background(), c), name)
+		require.Len(t, s.requests(), len(test.steps)+2, name)
+		for _, request := range s.requests() {
+			assert.Equal(t, "1", request.header.Get("X-Request-Id"), name)
+		}
+	}
 }

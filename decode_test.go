@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -485,4 +486,44 @@ func benchmarkDecoding[T any](b *testing.B, d decoding[T], body []byte) {
 			}
 		})
 	}
+}
+
+// TestAWordThatOnlyBeginsAsALiteralIsNone: nor one that is longer.
+func TestAWordThatOnlyBeginsAsALiteralIsNone(t *testing.T) {
+	t.Parallel()
+	for _, word := range []string{"trux", "falsy", "nulx", "truee", "True", "tru", "nul", "n"} {
+		for _, body := range []string{`[{"metadata":{"a":` + word + `}}]`, `[{"metadata":` + word + `}]`, `[{"id":` + word + `}]`} {
+			_, err := decodeUsers(nil, []byte(body))
+			assert.Error(t, err, body)
+		}
+	}
+}
+
+// TestADecodedPageHasRoomForItsRecords, and not much more: not after a record with a lot of text, either.
+func TestADecodedPageHasRoomForItsRecords(t *testing.T) {
+	t.Parallel()
+	record := `{"user_id":"jane","email":"jane@example.com","metadata":{"a":"` + strings.Repeat("x", 300) + `"}}`
+	users, err := decodeUsers(nil, []byte("["+strings.Repeat(record+",", 999)+record+"]"))
+	require.NoError(t, err)
+	require.Len(t, users, 1000)
+	assert.LessOrEqual(t, cap(users), 2*len(users))
+
+	var long strings.Builder
+	for i := range 10_000 {
+		fmt.Fprintf(&long, `,"key-%d":"a short text"`, i)
+	}
+	p := &parser{data: []byte(`[{"metadata":{"a":1` + long.String() + `}},` + record + `]`), room: firstRoom}
+	require.Len(t, p.users(), 2)
+	require.True(t, p.done())
+	assert.LessOrEqual(t, p.room, maxChunk)
+}
+
+// TestRecordsShareNoText: to keep one is not to keep the next.
+func TestRecordsShareNoText(t *testing.T) {
+	t.Parallel()
+	users, err := decodeUsers(nil, []byte(`[{"user_id":"jane"},{"user_id":"joe"}]`))
+	require.NoError(t, err)
+	jane := uintptr(unsafe.Pointer(unsafe.StringData(users[0].UserID)))
+	joe := uintptr(unsafe.Pointer(unsafe.StringData(users[1].UserID)))
+	assert.NotEqual(t, jane+uintptr(len("jane")), joe)
 }

@@ -412,3 +412,31 @@ func TestMistakesAreFoundBeforeAnythingIsSent(t *testing.T) {
 	}
 	assert.Empty(t, s.requests())
 }
+
+// TestAKeyThatIsAWordOfTheServersChangesNoClass: it is taken out of the text after that was understood.
+func TestAKeyThatIsAWordOfTheServersChangesNoClass(t *testing.T) {
+	t.Parallel()
+	for text, test := range map[string]struct {
+		status int
+		key    string
+		want   error
+	}{
+		"user already exists with user_id: jane": {400, "already", ErrAlreadyExists},
+		"not found":                              {404, "found", ErrNotFound},
+	} {
+		c, _, _ := scripted(t, []Option{WithAPIKey(test.key)}, answers(test.status, text))
+		_, err := c.User.Get(context.Background(), "jane")
+		require.ErrorIs(t, err, test.want)
+		assert.Equal(t, strings.Replace(text, test.key, redacted, 1), requireError(t, err).Message)
+	}
+}
+
+// TestALongPathIsCutInTheText, and only there.
+func TestALongPathIsCutInTheText(t *testing.T) {
+	t.Parallel()
+	id := strings.Repeat("j", 5000)
+	c, _, _ := scripted(t, nil, answers(404, "not found"))
+	_, err := c.User.Get(context.Background(), id)
+	assert.Len(t, err.Error(), len("zep: GET : 404: not found")+1000)
+	assert.Equal(t, "/zep/api/v1/user/"+id, requireError(t, err).Path)
+}

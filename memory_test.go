@@ -722,3 +722,14 @@ func TestACallThatSendsNothingCapturesNoResponse(t *testing.T) {
 	}
 	assert.Empty(t, s.requests())
 }
+
+// TestAnotherConstraintIsNoMessageThatIsStored: only that of the messages says that the attempt before did it.
+func TestAnotherConstraintIsNoMessageThatIsStored(t *testing.T) {
+	t.Parallel()
+	c, s, _ := scripted(t, nil, answerLost, answers(500,
+		`failed to create messages: ERROR: duplicate key value violates unique constraint "session_session_id_key" (SQLSTATE=23505)`+"\n"))
+	err := c.Memory.Add(context.Background(), "s", &AddMemoryRequest{Messages: []*Message{{Role: RoleUser, Content: "hello"}}})
+	require.ErrorIs(t, err, ErrServer)
+	require.ErrorContains(t, err, "may have been carried out")
+	assert.Len(t, s.requests(), 2)
+}

@@ -339,3 +339,9 @@ func TestRequestHeaderTakesEveryNameAndValueThatHTTPAllows(t *testing.T) {
 		"X-Trace": {"a b \"c\" ü"}, "!#$%&'*+-.^_`|~09": {""}, "Authorization": {"Basic abc"}, "User-Agent": {"mine"},
 	}, s.requests()[0].header)
 }
+
+// TestAnAnswersHeaderIsBoundedTo1MiB, where net/http would read ten times that.
+func TestAnAnswersHeaderIsBoundedTo1MiB(t *testing.T) {
+	t.Parallel()
+	assert.EqualValues(t, 1<<20, newTransport().MaxResponseHeaderBytes)
+}

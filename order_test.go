@@ -354,3 +354,36 @@ func TestARefusedUpdateTakesNoTurn(t *testing.T) {
 	assert.True(t, idle(c.updates))
 	assert.Empty(t, s.requests())
 }
+
+// TestOneWhoLeavesFromTheMiddleMakesNobodyFirst: who stands before it may still wait in another line.
+func TestOneWhoLeavesFromTheMiddleMakesNobodyFirst(t *testing.T) {
+	t.Parallel()
+	a, b := record{"document", "a"}, record{"document", "b"}
+	o := &order{}
+	first, err := o.enter(context.Background(), []record{a})
+	require.NoError(t, err)
+	both := make(chan *turn, 1)
+	go func() {
+		turn, err := o.enter(context.Background(), []record{a, b})
+		assert.NoError(t, err)
+		both <- turn
+	}()
+	waitUntil(t, "the one of both waits for a", func() bool { return waiting(o, a) == 1 })
+	ctx, cancel := context.WithCancel(context.Background())
+	left := make(chan error, 1)
+	go func() {
+		_, err := o.enter(ctx, []record{b})
+		left <- err
+	}()
+	waitUntil(t, "the last waits for b", func() bool { return waiting(o, b) == 1 })
+	cancel()
+	require.ErrorIs(t, <-left, context.Canceled)
+	o.mu.Lock()
+	behind := o.lines[b][0].behind
+	o.mu.Unlock()
+	assert.Equal(t, 1, behind, "a is not free")
+	assert.Empty(t, both)
+	o.leave(first)
+	o.leave(<-both)
+	assert.True(t, idle(o))
+}

@@ -837,3 +837,139 @@ func TestARequestThatHTTP2SentTwiceMayBeItsOwnPredecessor(t *testing.T) {
 	require.ErrorIs(t, c.User.Delete(context.Background(), "jane"), ErrNotFound)
 	require.NoError(t, c.User.Delete(context.Background(), "jane"))
 }
+
+// TestAQueryThatPostgreSQLFindsFaultWithIsNotTriedAgain: not even of a read, as another 500 is.
+func TestAQueryThatPostgreSQLFindsFaultWithIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	for state, attempts := range map[string]int{"22P02": 1, "23505": 1, "42883": 1, "40001": 4, "53300": 4, "57014": 4} {
+		for kind, call := range kinds {
+			want := attempts
+			if kind != "read" {
+				want = 1
+			}
+			c, s, _ := scripted(t, nil, repeat(4, answers(500, "failed to get: ERROR: no (SQLSTATE="+state+")\n"))...)
+			e := requireError(t, call(context.Background(), c))
+			assert.Equal(t, want, e.Attempts, "%s of a %s", state, kind)
+			assert.Len(t, s.requests(), want)
+			assert.ErrorIs(t, e, ErrServer)
+		}
+	}
+}
+
+// TestAWriteThatWasSentBeforeItsConnectionFailedForGoodMayHaveBeenDone: the next attempt would fail alike, so there is none; but the
+// server may have carried out this one.
+func TestAWriteThatWasSentBeforeItsConnectionFailedForGoodMayHaveBeenDone(t *testing.T) {
+	t.Parallel()
+	for kind, call := range kinds {
+		c, s, _ := scripted(t, nil, func(req *http.Request) (*http.Response, error) {
+			wrote(req, nil)
+			return nil, &net.OpError{Op: "remote error", Err: tls.AlertError(20)}
+		})
+		err := call(context.Background(), c)
+		assert.Len(t, s.requests(), 1, kind)
+		assert.Equal(t, kind != "read", requireError(t, err).unsettled, kind)
+		if kind != "read" {
+			assert.ErrorContains(t, err, "may have been carried out", kind)
+		}
+	}
+}
+
+// TestWhatFailsForGoodIsKnownWithinAnError: a Transport of the caller's may put words of its own around it.
+func TestWhatFailsForGoodIsKnownWithinAnError(t *testing.T) {
+	t.Parallel()
+	for _, inner := range []error{
+		&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}},
+		tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"},
+		http.ErrSchemeMismatch,
+		&net.OpError{Op: "remote error", Err: tls.AlertError(70)},
+	} {
+		c, s, _ := scripted(t, nil, breaks(fmt.Errorf("the tracing transport: %w", inner)))
+		_, err := c.User.Get(context.Background(), "jane")
+		require.ErrorIs(t, err, inner)
+		assert.Len(t, s.requests(), 1, "%T", inner)
+	}
+}
+
+// TestARefusedConnectionIsKnownWithoutADial: a Transport of the caller's may dial in its own way.
+func TestARefusedConnectionIsKnownWithoutADial(t *testing.T) {
+	t.Parallel()
+	c, s, _ := scripted(t, nil, repeat(4, breaks(fmt.Errorf("the tunnel: %w", syscall.ECONNREFUSED)))...)
+	_, err := do(context.Background(), c, unsettleable, nil)
+	require.ErrorIs(t, err, syscall.ECONNREFUSED)
+	assert.Len(t, s.requests(), 4)
+	assert.NotContains(t, err.Error(), "may have been carried out")
+}
+
+// TestAConnectionThatBreaksBeforeTheWritingIsToldProvesNothing: the server may have the request, or the most of it.
+func TestAConnectionThatBreaksBeforeTheWritingIsToldProvesNothing(t *testing.T) {
+	t.Parallel()
+	c, s, _ := scripted(t, nil, func(req *http.Request) (*http.Response, error) {
+		trace := httptrace.ContextClientTrace(req.Context())
+		trace.GetConn("zep.test:80")
+		trace.GotConn(httptrace.GotConnInfo{})
+		return nil, io.ErrUnexpectedEOF
+	})
+	_, err := do(context.Background(), c, unsettleable, nil)
+	assert.ErrorContains(t, err, "may have been carried out")
+	assert.Len(t, s.requests(), 1)
+}
+
+// TestOnlyHTTP2SendsAWriteTwice: over HTTP/1 net/http does so only if nothing of the first came through, also over TLS. So the refusal
+// is of the only one.
+func TestOnlyHTTP2SendsAWriteTwice(t *testing.T) {
+	t.Parallel()
+	conn := tls.Client(&net.TCPConn{}, &tls.Config{ServerName: "zep.test"})
+	c, s, _ := scripted(t, nil, func(req *http.Request) (*http.Response, error) {
+		httptrace.ContextClientTrace(req.Context()).GotConn(httptrace.GotConnInfo{Conn: conn})
+		wrote(req, nil)
+		body, err := req.GetBody()
+		require.NoError(t, err)
+		data, err := io.ReadAll(body)
+		require.NoError(t, err)
+		assert.JSONEq(t, `{"user_id":"jane"}`, string(data))
+		return answers(400, "user already exists with user_id: jane")(req)
+	})
+	_, err := c.User.Add(context.Background(), &CreateUserRequest{UserID: "jane"})
+	require.ErrorIs(t, err, ErrAlreadyExists)
+	assert.Len(t, s.requests(), 1, "and is not read back")
+}
+
+// TestAReadMayBeSentAgainByTheTransport: there is no harm in it, and nothing to note.
+func TestAReadMayBeSentAgainByTheTransport(t *testing.T) {
+	t.Parallel()
+	const body = `{"text":"tea"}`
+	c, _, _ := scripted(t, nil, func(req *http.Request) (*http.Response, error) {
+		wrote(req, nil)
+		again, err := req.GetBody()
+		require.NoError(t, err)
+		data, err := io.ReadAll(again)
+		require.NoError(t, err)
+		assert.JSONEq(t, body, string(data))
+		return answers(200, "[]")(req)
+	})
+	_, err := c.Memory.Search(context.Background(), "s", &SearchMemoryRequest{Text: "tea"})
+	require.NoError(t, err)
+}
+
+// TestAContextThatEndsAfterARefusalChangesNothing: the server's word is all there is to say.
+func TestAContextThatEndsAfterARefusalChangesNothing(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	c, _, _ := scripted(t, nil, func(req *http.Request) (*http.Response, error) {
+		cancel()
+		return answers(404, "not found")(req)
+	})
+	_, err := c.User.Get(ctx, "jane")
+	require.ErrorIs(t, err, ErrNotFound)
+	require.NotErrorIs(t, err, context.Canceled)
+}
+
+// TestARetryAfterThatIsShorterThanTheBackoffShortensNothing: a server that is busy for one caller is so for all.
+func TestARetryAfterThatIsShorterThanTheBackoffShortensNothing(t *testing.T) {
+	t.Parallel()
+	c, _, clock := scripted(t, []Option{WithBackoff(4*time.Second, 4*time.Second)}, answers(503, "", "Retry-After", "1"), answers(200, janeJSON))
+	_, err := c.User.Get(context.Background(), "jane")
+	require.NoError(t, err)
+	assert.Equal(t, []time.Duration{4 * time.Second}, clock.waited())
+}
