@@ -56,6 +56,7 @@
 //
 // A walk ([UserService.ListChunked], [UserService.All]) yields every record once, however many were deleted between them.
 // [UserService.All] is the fast one: Zep sorts its whole table for every page, so few large ones beat many small ones.
+// [UserService.AllParallel] goes on where the server has cores to spare, or is far away.
 //
 // The API key goes to the configured host only: redirects are not followed, and neither errors, logs nor the printed form
 // of a Client show it.

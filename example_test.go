@@ -284,6 +284,24 @@ func ExampleUserService_All() {
 	// c
 }
 
+func ExampleUserService_AllParallel() {
+	ctx := context.Background()
+	server, client := newServer()
+	defer server.Close()
+	addUsers(ctx, client, "a", "b", "c")
+
+	for user, err := range client.User.AllParallel(ctx, 4) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(user.UserID) // in no order
+	}
+	// Unordered output:
+	// a
+	// b
+	// c
+}
+
 func ExampleSessionService_List() {
 	ctx := context.Background()
 	server, client := newServer()
@@ -342,6 +360,24 @@ func ExampleSessionService_All() {
 		}
 	}
 	// Output:
+	// a
+	// b
+	// c
+}
+
+func ExampleSessionService_AllParallel() {
+	ctx := context.Background()
+	server, client := newServer()
+	defer server.Close()
+	addSessions(ctx, client, "a", "b", "c")
+
+	for session, err := range client.Session.AllParallel(ctx, 4) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(session.SessionID) // in no order
+	}
+	// Unordered output:
 	// a
 	// b
 	// c

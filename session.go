@@ -100,6 +100,13 @@ func (s *SessionService) All(ctx context.Context, opts ...RequestOption) iter.Se
 	return s.pager().all(ctx, opts)
 }
 
+// AllParallel walks all sessions by several workers at once, in no order, just as [UserService.AllParallel] walks users.
+//
+// GET /api/v1/sessions
+func (s *SessionService) AllParallel(ctx context.Context, workers int, opts ...RequestOption) iter.Seq2[*Session, error] {
+	return s.pager().parallel(ctx, workers, opts)
+}
+
 func (s *SessionService) pager() pager[Session] {
 	return byID(s.List, func(x *Session) int64 { return x.ID })
 }

@@ -120,6 +120,18 @@ func (s *UserService) All(ctx context.Context, opts ...RequestOption) iter.Seq2[
 	return s.pager().all(ctx, opts)
 }
 
+// AllParallel walks all users by several workers at once, in no order: 0 is 8 of them, and a negative number [ErrBadRequest]. It is for
+// a server that has cores to spare, or is far away: each worker asks for pages of about 5,000 users, and Zep sorts its whole table
+// for each. On a server that is busy already, [UserService.All] does no worse, and holds one page instead of one a worker.
+//
+// Users who are there throughout are yielded once each; of those added or removed meanwhile, any. Ranging over the result again is a
+// new walk. Errors: those of any call, and [ErrCursorStuck]; one is yielded, and is the end.
+//
+// GET /api/v1/user
+func (s *UserService) AllParallel(ctx context.Context, workers int, opts ...RequestOption) iter.Seq2[*User, error] {
+	return s.pager().parallel(ctx, workers, opts)
+}
+
 func (s *UserService) pager() pager[User] {
 	return byID(s.List, func(u *User) int64 { return u.ID })
 }

@@ -341,9 +341,9 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-// BenchmarkScan compares a walk by several workers to All, by turns: factor is how many times as fast it is. At model=real the
+// BenchmarkAllParallel compares a walk by several workers to All, by turns: factor is how many times as fast it is. At model=real the
 // server takes as long as Zep does, on two cores.
-func BenchmarkScan(b *testing.B) {
+func BenchmarkAllParallel(b *testing.B) {
 	const workers = 8
 	for _, model := range []struct {
 		name   string
@@ -371,7 +371,7 @@ func BenchmarkScan(b *testing.B) {
 					}},
 					{"parallel", 1, func() {
 						n := 0
-						for _, err := range AllParallel(b.Context(), client, workers) {
+						for _, err := range client.User.AllParallel(b.Context(), workers) {
 							must(b, err)
 							n++
 						}

@@ -134,7 +134,7 @@ func TestWalks(t *testing.T) {
 			}
 			for _, workers := range []int{1, 8} {
 				var ids []int64
-				for user, err := range AllParallel(t.Context(), client, workers) {
+				for user, err := range client.User.AllParallel(t.Context(), workers) {
 					must(t, err)
 					ids = append(ids, user.ID)
 				}
@@ -158,7 +158,7 @@ func TestWalksEnd(t *testing.T) {
 	server := serve(t, Config{Users: 10_000})
 	client := NewClient(server.URL())
 	n := 0
-	for _, err := range AllParallel(t.Context(), client, 4) {
+	for _, err := range client.User.AllParallel(t.Context(), 4) {
 		must(t, err)
 		if n++; n == 3000 {
 			break
@@ -171,7 +171,7 @@ func TestWalksEnd(t *testing.T) {
 
 	nowhere := NewClient(server.URL() + "/nowhere")
 	var failures []error
-	for _, err := range AllParallel(t.Context(), nowhere, 4) {
+	for _, err := range nowhere.User.AllParallel(t.Context(), 4) {
 		failures = append(failures, err)
 	}
 	failures = append(failures, Growth{100, 2, 5000}.Walk(t.Context(), nowhere, func(*zep.User) bool { return true }))

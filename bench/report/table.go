@@ -167,8 +167,8 @@ func resultsFile(r *Results) string {
 		"Walks over 100,000 users of the slow server, by the first page, the factor, and the largest page. With page 170ms it takes ten "+
 			"times as long for a list, as with a million users.",
 		[]column{{"time", "ns/op", duration}, {"first user", "first-ms", milliseconds}, {"live heap", "live-MiB", mebibytes}})
-	list("A parallel scan", "Scan/",
-		"A prototype with 8 workers against `All`, over 100,000 users. Latency is the network's; with model real, the server takes as long "+
+	list("In parallel", "AllParallel/",
+		"`AllParallel` with 8 workers against `All`, over 100,000 users. Latency is the network's; with model real, the server takes as long "+
 			"as the slow one, for two lists at once.",
 		[]column{{"`All`", "all-ns", duration}, {"parallel", "parallel-ns", duration}, {"factor", "factor", twoDigits}})
 	return b.String()
