@@ -212,7 +212,7 @@ func TestDecoding(t *testing.T) {
 	for _, test := range []struct{ name, body, answer string }{
 		{"another type's value", `[]`, "json: cannot unmarshal array into Go value of type models.CreateUserRequest\n"},
 		{"a number that is none", `{"user_id":"u","metadata":{"n":1e400}}`,
-			"json: cannot unmarshal number 1e400 into Go struct field CreateUserRequest.metadata of type float64\n"},
+			"json: cannot unmarshal number 1e400 into Go struct field CreateUserRequest.metadata(.n)? of type float64\n"}, // .n from Go 1.27 on
 		{"null", `null`, "bad request: UserID cannot be empty\n"},
 		{"cut short", `{"user_id":"u"`, "unexpected EOF\n"},
 	} {
@@ -220,7 +220,7 @@ func TestDecoding(t *testing.T) {
 			t.Parallel()
 			status, answer := send(t, s, "POST", "/user", test.body)
 			assert.Equal(t, 400, status)
-			assert.Equal(t, test.answer, answer)
+			assert.Regexp(t, "^"+test.answer+"$", answer)
 		})
 	}
 	t.Run("what follows the first value", func(t *testing.T) {
