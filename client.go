@@ -111,7 +111,7 @@ func (c *Client) Health(ctx context.Context, opts ...RequestOption) (*Health, er
 }
 
 func decodeHealth(header http.Header, body []byte) (*Health, error) {
-	if bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) {
+	if isPage(body) {
 		return nil, fmt.Errorf("an HTML page %w", errNotZep)
 	}
 	return &Health{Version: header.Get("X-Zep-Version")}, nil
@@ -152,11 +152,8 @@ type none struct{}
 // do is the one way of a call: build, wait for its turn, send until the outcome is known, decode or explain.
 func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOption) (T, error) {
 	var answer, nothing T
-	options, err := c.newRequest(opts)
-	if options.capture != nil {
-		*options.capture = nil // not that of an earlier call
-	}
-	if err := cmp.Or(err, call.refused); err != nil {
+	options, err := c.begin(opts, call.refused)
+	if err != nil {
 		return nothing, err
 	}
 	target, err := c.resolve(call.route, call.ids, call.query)
@@ -207,6 +204,15 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 		}
 	}
 	return answer, nil
+}
+
+// begin looks at the options of a call, and at why it is not to be sent. From here on no captured response is that of an earlier one.
+func (c *Client) begin(opts []RequestOption, refused ...error) (request, error) {
+	options, err := c.newRequest(opts)
+	if options.capture != nil {
+		*options.capture = nil
+	}
+	return options, cmp.Or(err, cmp.Or(refused...))
 }
 
 // resolve gives the URL of a call: what [url.URL] makes of its path by default is the escaping that Zep's router undoes.
@@ -626,7 +632,7 @@ func decodeOK(_ http.Header, body []byte) (none, error) {
 	switch text := bytes.TrimSpace(body); {
 	case string(text) == "OK":
 		return none{}, nil
-	case bytes.HasPrefix(text, []byte("<")):
+	case isPage(text):
 		return none{}, fmt.Errorf("an HTML page %w", errNotZep)
 	default:
 		return none{}, fmt.Errorf("%q %w", text[:min(len(text), maxErrorBody)], errNotZep)

@@ -1,7 +1,6 @@
 package zep
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -61,11 +60,8 @@ func (s *DocumentService) Add(ctx context.Context, collection string, documents 
 
 // begin is for what may be several requests or none: the options are looked at before the first, as they are by a call that is one.
 func (s *DocumentService) begin(opts []RequestOption, refused ...error) error {
-	options, err := s.client.newRequest(opts)
-	if options.capture != nil {
-		*options.capture = nil
-	}
-	return cmp.Or(append([]error{err}, refused...)...)
+	_, err := s.client.begin(opts, refused...)
+	return err
 }
 
 func (s *DocumentService) addBatch(ctx context.Context, collection string, documents []*CreateDocumentRequest, body []json.RawMessage, opts []RequestOption) ([]string, error) {

@@ -1,6 +1,7 @@
 package zep
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -254,14 +255,17 @@ func isMissingResource(text string) bool {
 	return text == "not found" || missingText.MatchString(text)
 }
 
-// serverText is what an error's body says. HTML is a router's or a proxy's, and nothing to show.
+// serverText is what an error's body says; a page is nothing to show.
 func serverText(body []byte) string {
 	text := strings.TrimSpace(string(body))
-	if strings.HasPrefix(text, "<") {
+	if isPage(body) {
 		return "(an HTML page)"
 	}
 	return text
 }
+
+// isPage tells HTML, which Zep does not send of itself: it is a router's or a proxy's.
+func isPage(body []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) }
 
 // oneLine leaves nothing in a text that ends a line or drives a terminal, and at most 4 KiB of it.
 func oneLine(text string) string {

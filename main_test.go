@@ -224,11 +224,8 @@ func onWire(t testing.TB, handler http.HandlerFunc, opts ...Option) (*Client, *h
 	return c, server
 }
 
-// onRawWire is a client before a server that knows no HTTP: serve is given each connection once a request's head was read.
-func onRawWire(t testing.TB, serve func(net.Conn), opts ...Option) *Client {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+// serveConns gives each connection that a listener accepts to serve, and ends with the test.
+func serveConns(t testing.TB, listener net.Listener, serve func(net.Conn)) {
 	var serving sync.WaitGroup
 	serving.Add(1)
 	go func() {
@@ -242,15 +239,25 @@ func onRawWire(t testing.TB, serve func(net.Conn), opts ...Option) *Client {
 			go func() {
 				defer serving.Done()
 				defer conn.Close()
-				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-					serve(conn)
-				}
+				serve(conn)
 			}()
 		}
 	}()
 	t.Cleanup(func() {
 		_ = listener.Close()
 		serving.Wait()
+	})
+}
+
+// onRawWire is a client before a server that knows no HTTP: serve is given each connection once a request's head was read.
+func onRawWire(t testing.TB, serve func(net.Conn), opts ...Option) *Client {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	serveConns(t, listener, func(conn net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+			serve(conn)
+		}
 	})
 	c, err := NewClient(append([]Option{WithBaseURL("http://" + listener.Addr().String() + "/zep"), WithAPIKey("")}, opts...)...)
 	require.NoError(t, err)

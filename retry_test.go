@@ -215,22 +215,8 @@ func TestAConnectionThatBreaksInTheTLSHandshakeCarriedNothing(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	var serving sync.WaitGroup
-	serving.Add(1)
-	go func() {
-		defer serving.Done()
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = bufio.NewReader(conn).ReadByte() // the beginning of the ClientHello
-			_ = conn.Close()
-		}
-	}()
-	t.Cleanup(func() {
-		_ = listener.Close()
-		serving.Wait()
+	serveConns(t, listener, func(conn net.Conn) {
+		_, _ = bufio.NewReader(conn).ReadByte() // the beginning of the ClientHello
 	})
 	for kind, call := range kinds {
 		c, err := NewClient(WithBaseURL("https://"+listener.Addr().String()), WithAPIKey(""))
@@ -755,7 +741,7 @@ func resettingServer(t *testing.T) (address string, requests *atomic.Int32) {
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: certificates, NextProtos: []string{"h2"}})
 	require.NoError(t, err)
 	requests = new(atomic.Int32)
-	serve := func(conn net.Conn) {
+	serveConns(t, listener, func(conn net.Conn) {
 		const preface, headers, settings, reset = 24, 1, 4, 3 // types of frames, but for the first
 		_, _ = io.CopyN(io.Discard, conn, preface)
 		_, _ = conn.Write([]byte{0, 0, 0, settings, 0, 0, 0, 0, 0})
@@ -773,27 +759,6 @@ func resettingServer(t *testing.T) (address string, requests *atomic.Int32) {
 				_, _ = conn.Write([]byte{0, 0, 4, reset, 0, head[5], head[6], head[7], head[8], 0, 0, 0, 1 /* PROTOCOL_ERROR */})
 			}
 		}
-	}
-	var serving sync.WaitGroup
-	serving.Add(1)
-	go func() {
-		defer serving.Done()
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			serving.Add(1)
-			go func() {
-				defer serving.Done()
-				defer conn.Close()
-				serve(conn)
-			}()
-		}
-	}()
-	t.Cleanup(func() {
-		_ = listener.Close()
-		serving.Wait()
 	})
 	return "https://" + listener.Addr().String(), requests
 }
