@@ -33,6 +33,8 @@ func FuzzErrorClassification(f *testing.F) {
 	f.Add(500, []byte("failed to acquire advisory lock: not found"), "")
 	f.Add(500, []byte("a\n: documents not found"), "/")
 	f.Add(999, []byte(strings.Repeat("x", 5000)), "")
+	f.Add(102, []byte("0"), "0")
+	f.Add(504, []byte(" "), "0")
 	f.Fuzz(func(t *testing.T, status int, body []byte, location string) {
 		if status >= 200 && status < 300 {
 			status = 400
@@ -120,6 +122,7 @@ func FuzzBaseURL(f *testing.F) {
 		"http:zep.test", "http://:80", "http://zep.test:", "http://zep.test:0", "http://zep.test:99999", "http://zep.test?", "http://zep.test#", "ftp://zep.test",
 		"http://zep.test/%zz", "http://zep.test/日本", "http://zep.test/a b", "HTTP://ZEP.TEST", "http://zep.test/..", "http://zep.test/;@,", "http://a\u2028b", "",
 		"http://zep.test//", "http://zep.test/a//b/", "http://zep.test/*", "http://zep%41.test", "http://\u00e9.test", "http://zep.test/\\", "http://zep.test/[a]",
+		"http://[::%25\x80]", // a zone that a URL cannot hold, which was accepted once
 	} {
 		f.Add(base)
 	}
