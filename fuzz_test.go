@@ -20,7 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzErrorClassification: whatever a server answers, the error is of one class, and its text one short line.
+// FuzzErrorClassification checks that the error of any response has one class at most, and that its text is
+// one short line.
 func FuzzErrorClassification(f *testing.F) {
 	for _, r := range recordings(f) {
 		if r.Response.Status >= 300 {
@@ -48,20 +49,22 @@ func FuzzErrorClassification(f *testing.F) {
 		assertOneLine(t, e.Error())
 		found := matched(err)
 		if len(found) == 2 {
-			require.Contains(t, found, ErrServer, "a 500 may say what happened")
+			require.Contains(t, found, ErrServer, "only a 500 has two classes")
 		} else {
 			require.LessOrEqual(t, len(found), 1)
 		}
 		require.Equal(t, status >= 400, len(found) > 0, "every refusal has a class")
-		// An error made by hand of the same parts is of the same class.
+		// An Error made of the same parts has the same class.
 		require.Equal(t, found, matched(&Error{StatusCode: e.StatusCode, Message: e.Message}))
 	})
 }
 
-func FuzzDecodeUsers(f *testing.F)    { fuzzDecode[User](f) }
+func FuzzDecodeUsers(f *testing.F) { fuzzDecode[User](f) }
+
 func FuzzDecodeSessions(f *testing.F) { fuzzDecode[Session](f) }
 
-// fuzzDecode: any bytes are an error, or just the records that encoding/json finds in them, none of them nil.
+// fuzzDecode checks that any body is an error, or is decoded to the records that encoding/json finds
+// in it, none of them nil.
 func fuzzDecode[T any](f *testing.F) {
 	for _, r := range recordings(f) {
 		if r.Scenario == "users" || r.Scenario == "sessions" {
@@ -82,7 +85,7 @@ func fuzzDecode[T any](f *testing.F) {
 		if err != nil {
 			require.True(t, wantErr != nil || containsNil(want), "refused what encoding/json takes: %v", err)
 		} else {
-			require.NoError(t, wantErr, "took what encoding/json refuses")
+			require.NoError(t, wantErr, "accepted what encoding/json refuses")
 			require.NotNil(t, got)
 			require.False(t, containsNil(got))
 			require.Len(t, got, len(want))
@@ -109,12 +112,14 @@ func containsNil[T any](list []*T) bool {
 	return false
 }
 
-// refusedURL is all that may be said of a base URL that has an @, a query or a fragment in it, wherever that is.
-var refusedURL = regexp.MustCompile(`^zep: NewClient: base URL \(not shown: it has '[@?#]'\) ` +
-	`(is no URL|has user info \(set the API key with WithAPIKey\)|has no http:// or https://|has no host|has no valid port|has a query|has a fragment)` +
+// hiddenURLError matches the error for a base URL with an @, a query or a fragment.
+var hiddenURLError = regexp.MustCompile(`^zep: NewClient: base URL \(not shown: it has '[@?#]'\) ` +
+	`(is no URL|has user info \(set the API key with WithAPIKey\)|has no http:// or https://|` +
+	`has no host|has no valid port|has a query|has a fragment)` +
 	`: it must be like http://localhost:8000$`)
 
-// FuzzBaseURL: a base URL is refused without showing a password, or else every call goes to its host, below its path.
+// FuzzBaseURL checks that a base URL is refused without showing a password, or that each call goes to
+// its host and below its path.
 func FuzzBaseURL(f *testing.F) {
 	for _, base := range []string{
 		"http://localhost:8000", "https://zep.test/zep/", "http://zep.test/a%2Fb", "http://zep.test/a%2F", "http://zep.test/%2F/", "http://[::1]:8000/",
@@ -131,7 +136,7 @@ func FuzzBaseURL(f *testing.F) {
 		if err != nil {
 			assertOneLine(t, err.Error())
 			if strings.ContainsAny(base, "@?#") {
-				require.Regexp(t, refusedURL, err.Error())
+				require.Regexp(t, hiddenURLError, err.Error())
 			}
 			return
 		}
@@ -143,20 +148,21 @@ func FuzzBaseURL(f *testing.F) {
 		require.Empty(t, given.Opaque)
 		require.False(t, given.ForceQuery || given.RawQuery != "" || given.Fragment != "")
 
-		target, err := c.resolve("/user/{userId}", []string{"a b@c"}, nil)
+		target, err := resolveURL(c, "/user/{userId}", "a b@c")
 		require.NoError(t, err)
-		again, err := url.Parse(target.String())
+		parsed, err := url.Parse(target.String())
 		require.NoError(t, err)
-		require.Equal(t, given.Scheme, again.Scheme)
-		require.Equal(t, given.Host, again.Host)
-		require.Nil(t, again.User)
-		require.Empty(t, again.RawQuery+again.Fragment)
-		require.Equal(t, strings.TrimRight(given.EscapedPath(), "/")+"/api/v1/user/a%20b@c", again.EscapedPath())
-		require.Equal(t, target.EscapedPath(), again.EscapedPath())
+		require.Equal(t, given.Scheme, parsed.Scheme)
+		require.Equal(t, given.Host, parsed.Host)
+		require.Nil(t, parsed.User)
+		require.Empty(t, parsed.RawQuery+parsed.Fragment)
+		require.Equal(t, strings.TrimRight(given.EscapedPath(), "/")+"/api/v1/user/a%20b@c", parsed.EscapedPath())
+		require.Equal(t, target.EscapedPath(), parsed.EscapedPath())
 	})
 }
 
-// FuzzRetryAfter: a server can't make a call wait for longer than it may, nor in the past.
+// FuzzRetryAfter checks that no value of the header makes a call wait longer than 30 seconds, or for a
+// negative time.
 func FuzzRetryAfter(f *testing.F) {
 	now := time.Date(2026, 11, 24, 2, 21, 53, 0, time.UTC)
 	for _, value := range []string{
@@ -183,8 +189,9 @@ func FuzzRetryAfter(f *testing.F) {
 			require.Zero(t, asked)
 		}
 
-		c, _, clock := scripted(t, []Option{WithTimeout(time.Hour), WithBackoff(0, 0)}, answers(503, "", "Retry-After", value), answers(200, janeJSON))
-		require.NoError(t, kinds["read"](context.Background(), c))
+		c, _, clock := scripted(t, []Option{WithTimeout(time.Hour), WithBackoff(0, 0)},
+			answers(503, "", "Retry-After", value), answers(200, janeJSON))
+		require.NoError(t, callKinds["read"](context.Background(), c))
 		for _, wait := range clock.waited() {
 			require.Greater(t, wait, time.Duration(0))
 			require.LessOrEqual(t, wait, 30*time.Second)
@@ -192,8 +199,8 @@ func FuzzRetryAfter(f *testing.F) {
 	})
 }
 
-// FuzzPathEscaping: an id is refused, or it arrives at a server of net/http as itself, escaped as Go escapes by default. The
-// server looks up the text as it was escaped otherwise.
+// FuzzPathEscaping checks that an id is refused, or that it reaches a server of net/http unchanged and with
+// the default escaping. The server does not decode an id that is escaped otherwise.
 func FuzzPathEscaping(f *testing.F) {
 	for c := rune(0); c < 0x80; c++ {
 		f.Add("a" + string(c) + "b")
@@ -207,9 +214,13 @@ func FuzzPathEscaping(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, id string) {
 		c, s, _ := scripted(t, nil)
-		routes := map[string]string{"/user/{userId}": "", "/user/{userId}/sessions": "/sessions", "/sessions/{sessionId}/memory": "/memory"}
+		routes := map[string]string{
+			"/user/{userId}":               "",
+			"/user/{userId}/sessions":      "/sessions",
+			"/sessions/{sessionId}/memory": "/memory",
+		}
 		for route, after := range routes {
-			target, err := c.resolve(route, []string{id}, nil)
+			target, err := resolveURL(c, route, id)
 			if refused := checkID("id", id); refused != nil {
 				require.ErrorIs(t, refused, ErrInvalidID)
 				require.ErrorIs(t, err, ErrInvalidID)
@@ -224,7 +235,7 @@ func FuzzPathEscaping(f *testing.F) {
 			assert.Equal(t, before+id+after, req.URL.Path)
 			assert.Empty(t, req.URL.RawPath, "the default escaping")
 			assert.Empty(t, req.URL.RawQuery)
-			assert.Equal(t, req.URL.Path, path.Clean(req.URL.Path), "a router that cleans paths leaves it alone")
+			assert.Equal(t, req.URL.Path, path.Clean(req.URL.Path), "a router that cleans paths does not change it")
 			segments := strings.Split(req.URL.Path, "/")
 			assert.Equal(t, id, segments[strings.Count(before, "/")])
 			assert.Len(t, segments, strings.Count(before+after, "/")+1)

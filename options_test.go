@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDefaults can't be parallel: it sets the environment.
-func TestDefaults(t *testing.T) {
+// TestNewClient_Defaults is not parallel because it sets the environment.
+func TestNewClient_Defaults(t *testing.T) {
 	t.Setenv(envBaseURL, "")
 	t.Setenv(envAPIKey, "")
 	c, err := NewClient()
@@ -28,14 +28,14 @@ func TestDefaults(t *testing.T) {
 	assert.Equal(t, 5*time.Second, c.maxBackoff)
 	assert.Equal(t, []string{"zep-go"}, c.userAgent)
 	assert.EqualValues(t, 256<<20, c.maxBody)
-	assert.NotNil(t, c.updates, "updates go in order")
-	assert.Nil(t, c.logger, "silence")
+	assert.NotNil(t, c.updates, "updates are serialized")
+	assert.Nil(t, c.logger, "nothing is logged")
 	assert.NotNil(t, c.User)
 	assert.NotNil(t, c.Session)
 }
 
-// TestEnvironmentIsReadWhereNoOptionSaysOtherwise can't be parallel: it sets the environment.
-func TestEnvironmentIsReadWhereNoOptionSaysOtherwise(t *testing.T) {
+// TestNewClient_Environment is not parallel because it sets the environment.
+func TestNewClient_Environment(t *testing.T) {
 	tests := map[string]struct {
 		url, key    string
 		opts        []Option
@@ -45,28 +45,40 @@ func TestEnvironmentIsReadWhereNoOptionSaysOtherwise(t *testing.T) {
 		notInErrors string
 	}{
 		"url and key": {
-			url: "https://env.test/zep/", key: "env-key",
-			wantURL: "https://env.test/zep", wantKey: []string{"Bearer env-key"},
+			url:     "https://env.test/zep/",
+			key:     "env-key",
+			wantURL: "https://env.test/zep",
+			wantKey: []string{"Bearer env-key"},
 		},
-		"options go first": {
-			url: "https://env.test", key: "env-key", opts: []Option{WithBaseURL("https://option.test"), WithAPIKey("option-key")},
-			wantURL: "https://option.test", wantKey: []string{"Bearer option-key"},
+		"options take precedence": {
+			url: "https://env.test",
+			key: "env-key",
+			opts: []Option{
+				WithBaseURL("https://option.test"), WithAPIKey("option-key"),
+			},
+			wantURL: "https://option.test",
+			wantKey: []string{"Bearer option-key"},
 		},
-		"an option says: no key": {
-			url: "https://env.test", key: "env-key", opts: []Option{WithAPIKey("")},
+		"an option without a key": {
+			url:     "https://env.test",
+			key:     "env-key",
+			opts:    []Option{WithAPIKey("")},
 			wantURL: "https://env.test",
 		},
-		"a bad variable that is not used does not fail": {
-			url: "no url", key: "bad\nkey", opts: []Option{WithBaseURL("https://option.test"), WithAPIKey("")},
+		"an invalid variable that is not used": {
+			url:     "no url",
+			key:     "bad\nkey",
+			opts:    []Option{WithBaseURL("https://option.test"), WithAPIKey("")},
 			wantURL: "https://option.test",
 		},
-		"a bad url is named": {
-			url: "no url", wantError: `zep: NewClient: ZEP_API_URL: base URL "no url" has no http:// or https://: it must be like http://localhost:8000`,
+		"an invalid url": {
+			url: "no url", wantError: `zep: NewClient: ZEP_API_URL: base URL "no url" ` +
+				`has no http:// or https://: it must be like http://localhost:8000`,
 		},
-		"a bad url with a password is not shown": {
+		"an invalid url with a password": {
 			url: "http://user:pass-word@env.test", wantError: "ZEP_API_URL", notInErrors: "pass-word",
 		},
-		"a bad key is named and not shown": {
+		"an invalid key": {
 			key: "bad-key\n", wantError: "ZEP_API_KEY", notInErrors: "bad-key",
 		},
 	}
@@ -91,7 +103,25 @@ func TestEnvironmentIsReadWhereNoOptionSaysOtherwise(t *testing.T) {
 	}
 }
 
-func TestBaseURLIsJoinedWithThePathOfTheCall(t *testing.T) {
+func TestNewClient_ReportsEveryInvalidOption(t *testing.T) {
+	t.Parallel()
+	_, err := NewClient(WithBaseURL("nowhere"), nil, WithTimeout(0), WithAPIKey("a\nb"), WithMaxAttempts(0))
+	require.Error(t, err)
+	for _, part := range []string{"base URL", "option 2 is nil", "WithTimeout", "API key", "WithMaxAttempts"} {
+		assert.ErrorContains(t, err, part)
+	}
+	assertOneLine(t, err.Error())
+}
+
+func TestNewClient_LastOptionWins(t *testing.T) {
+	t.Parallel()
+	c, err := NewClient(WithBaseURL("http://first.test"), WithAPIKey("first"), WithBaseURL("http://last.test"), WithAPIKey("last"))
+	require.NoError(t, err)
+	assert.Equal(t, "http://last.test", c.baseURL.String())
+	assert.Equal(t, []string{"Bearer last"}, c.authorization())
+}
+
+func TestWithBaseURL_JoinedWithPath(t *testing.T) {
 	t.Parallel()
 	tests := map[string]string{ // base URL → URL of User.Get
 		"http://localhost:8000":              "http://localhost:8000/api/v1/user/jane",
@@ -120,20 +150,21 @@ func TestBaseURLIsJoinedWithThePathOfTheCall(t *testing.T) {
 			t.Parallel()
 			c, err := NewClient(WithBaseURL(base), WithAPIKey(""))
 			require.NoError(t, err)
-			target, err := c.resolve("/user/{userId}", []string{"jane"}, nil)
+			target, err := resolveURL(c, "/user/{userId}", "jane")
 			require.NoError(t, err)
 			assert.Equal(t, want, target.String())
-			health, err := c.resolve(healthRoute, nil, nil)
+			health, err := resolveURL(c, healthRoute)
 			require.NoError(t, err)
 			assert.Equal(t, strings.Replace(want, "/api/v1/user/jane", "/healthz", 1), health.String())
 		})
 	}
 }
 
-func TestBaseURLThatCannotBeUsedIsRefusedAndNoPasswordShown(t *testing.T) {
+// TestWithBaseURL_Invalid checks that no error shows a password.
+func TestWithBaseURL_Invalid(t *testing.T) {
 	t.Parallel()
 	const password = "p4ssw0rd"
-	tests := map[string]string{ // base URL → what the error says of it
+	tests := map[string]string{ // base URL → a part of the error
 		"":                                      "is empty",
 		" ":                                     "has no http:// or https://",
 		"localhost":                             "has no http:// or https://",
@@ -194,7 +225,7 @@ func TestBaseURLThatCannotBeUsedIsRefusedAndNoPasswordShown(t *testing.T) {
 			t.Parallel()
 			c, err := NewClient(WithBaseURL(base), WithAPIKey(""))
 			require.ErrorContains(t, err, want)
-			require.ErrorContains(t, err, "http://localhost:8000", "it says what would do")
+			require.ErrorContains(t, err, "http://localhost:8000", "the error has an example")
 			assert.NotContains(t, err.Error(), password)
 			assert.Nil(t, c)
 			assertOneLine(t, err.Error())
@@ -202,7 +233,7 @@ func TestBaseURLThatCannotBeUsedIsRefusedAndNoPasswordShown(t *testing.T) {
 	}
 }
 
-func TestAPIKeyWithAControlCharacterIsRefusedAndNotShown(t *testing.T) {
+func TestWithAPIKey_ControlCharacter(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"\n", "\r\n", "\x00", "\t", "\x1b", "\x7f", "\u0085"} {
 		for _, key := range []string{"p4ssw0rd" + bad, bad + "p4ssw0rd", "p4ss" + bad + "w0rd"} {
@@ -216,35 +247,41 @@ func TestAPIKeyWithAControlCharacterIsRefusedAndNotShown(t *testing.T) {
 	}
 }
 
-func TestOptionsAreValidated(t *testing.T) {
+func TestOption_Validation(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		opt  Option
-		want string // "" for a valid one
+		want string // "" for a valid option
 	}{
-		"nil":                          {nil, "option 3 is nil"},
-		"http client":                  {WithHTTPClient(&http.Client{}), ""},
-		"http client nil":              {WithHTTPClient(nil), "WithHTTPClient: the client is nil: leave the option out for the default"},
-		"timeout":                      {WithTimeout(time.Nanosecond), ""},
-		"timeout without an end":       {WithTimeout(math.MaxInt64), ""},
-		"timeout 0":                    {WithTimeout(0), "WithTimeout(0s): want more than 0"},
-		"timeout negative":             {WithTimeout(-time.Second), "WithTimeout(-1s): want more than 0"},
-		"attempts 1":                   {WithMaxAttempts(1), ""},
-		"attempts many":                {WithMaxAttempts(math.MaxInt), ""},
-		"attempts 0":                   {WithMaxAttempts(0), "WithMaxAttempts(0): want at least 1"},
-		"attempts negative":            {WithMaxAttempts(-1), "WithMaxAttempts(-1): want at least 1"},
-		"backoff":                      {WithBackoff(time.Second, time.Minute), ""},
-		"backoff of one length":        {WithBackoff(time.Second, time.Second), ""},
-		"backoff none":                 {WithBackoff(0, 0), ""},
-		"backoff negative":             {WithBackoff(-1, 1), "WithBackoff(-1ns, 1ns): want 0 <= min <= max"},
-		"backoff max below min":        {WithBackoff(2, 1), "WithBackoff(2ns, 1ns): want 0 <= min <= max"},
-		"user agent":                   {WithUserAgent("shop/1.0 (+https://shop.test)"), ""},
-		"user agent empty":             {WithUserAgent(""), "WithUserAgent: the value is empty"},
-		"user agent with a line break": {WithUserAgent("shop\nHost: evil"), "WithUserAgent: the value is empty or has a control character in it"},
-		"logger":                       {WithLogger(slog.New(slog.NewTextHandler(io.Discard, nil))), ""},
-		"logger nil":                   {WithLogger(nil), ""},
-		"concurrent updates":           {WithConcurrentUpdates(), ""},
-		"api key":                      {WithAPIKey(secret), ""},
+		"nil":         {nil, "option 3 is nil"},
+		"http client": {WithHTTPClient(&http.Client{}), ""},
+		"http client nil": {
+			WithHTTPClient(nil),
+			"WithHTTPClient: the client is nil: leave the option out for the default",
+		},
+		"timeout":               {WithTimeout(time.Nanosecond), ""},
+		"timeout longest":       {WithTimeout(math.MaxInt64), ""},
+		"timeout 0":             {WithTimeout(0), "WithTimeout(0s): want more than 0"},
+		"timeout negative":      {WithTimeout(-time.Second), "WithTimeout(-1s): want more than 0"},
+		"attempts 1":            {WithMaxAttempts(1), ""},
+		"attempts many":         {WithMaxAttempts(math.MaxInt), ""},
+		"attempts 0":            {WithMaxAttempts(0), "WithMaxAttempts(0): want at least 1"},
+		"attempts negative":     {WithMaxAttempts(-1), "WithMaxAttempts(-1): want at least 1"},
+		"backoff":               {WithBackoff(time.Second, time.Minute), ""},
+		"backoff of one length": {WithBackoff(time.Second, time.Second), ""},
+		"backoff none":          {WithBackoff(0, 0), ""},
+		"backoff negative":      {WithBackoff(-1, 1), "WithBackoff(-1ns, 1ns): want 0 <= min <= max"},
+		"backoff max below min": {WithBackoff(2, 1), "WithBackoff(2ns, 1ns): want 0 <= min <= max"},
+		"user agent":            {WithUserAgent("shop/1.0 (+https://shop.test)"), ""},
+		"user agent empty":      {WithUserAgent(""), "WithUserAgent: the value is empty"},
+		"user agent with a line break": {
+			WithUserAgent("shop\nHost: evil"),
+			"WithUserAgent: the value is empty or has a control character in it",
+		},
+		"logger":             {WithLogger(slog.New(slog.NewTextHandler(io.Discard, nil))), ""},
+		"logger nil":         {WithLogger(nil), ""},
+		"concurrent updates": {WithConcurrentUpdates(), ""},
+		"api key":            {WithAPIKey(secret), ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -263,25 +300,7 @@ func TestOptionsAreValidated(t *testing.T) {
 	}
 }
 
-func TestAllWrongOptionsAreNamedAtOnce(t *testing.T) {
-	t.Parallel()
-	_, err := NewClient(WithBaseURL("nowhere"), nil, WithTimeout(0), WithAPIKey("a\nb"), WithMaxAttempts(0))
-	require.Error(t, err)
-	for _, part := range []string{"base URL", "option 2 is nil", "WithTimeout", "API key", "WithMaxAttempts"} {
-		assert.ErrorContains(t, err, part)
-	}
-	assertOneLine(t, err.Error())
-}
-
-func TestTheLastOfAnOptionGoes(t *testing.T) {
-	t.Parallel()
-	c, err := NewClient(WithBaseURL("http://first.test"), WithAPIKey("first"), WithBaseURL("http://last.test"), WithAPIKey("last"))
-	require.NoError(t, err)
-	assert.Equal(t, "http://last.test", c.baseURL.String())
-	assert.Equal(t, []string{"Bearer last"}, c.authorization())
-}
-
-func TestRequestOptionsAreValidatedBeforeAnythingIsSent(t *testing.T) {
+func TestRequestOption_Validation(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		opt  RequestOption
@@ -328,7 +347,7 @@ func TestRequestOptionsAreValidatedBeforeAnythingIsSent(t *testing.T) {
 	}
 }
 
-func TestRequestHeaderTakesEveryNameAndValueThatHTTPAllows(t *testing.T) {
+func TestRequestHeader_Valid(t *testing.T) {
 	t.Parallel()
 	c, s, _ := scripted(t, []Option{WithAPIKey(secret)}, answers(200, "."))
 	_, err := c.Health(context.Background(),
@@ -336,12 +355,9 @@ func TestRequestHeaderTakesEveryNameAndValueThatHTTPAllows(t *testing.T) {
 		RequestHeader("authorization", "Basic abc"), RequestHeader("User-Agent", "mine"))
 	require.NoError(t, err)
 	assert.Equal(t, http.Header{
-		"X-Trace": {"a b \"c\" ü"}, "!#$%&'*+-.^_`|~09": {""}, "Authorization": {"Basic abc"}, "User-Agent": {"mine"},
+		"X-Trace":           {"a b \"c\" ü"},
+		"!#$%&'*+-.^_`|~09": {""},
+		"Authorization":     {"Basic abc"},
+		"User-Agent":        {"mine"},
 	}, s.requests()[0].header)
-}
-
-// TestAnAnswersHeaderIsBoundedTo1MiB, where net/http would read ten times that.
-func TestAnAnswersHeaderIsBoundedTo1MiB(t *testing.T) {
-	t.Parallel()
-	assert.EqualValues(t, 1<<20, newTransport().MaxResponseHeaderBytes)
 }
