@@ -42,8 +42,9 @@ func (m *cannedTransport) Read(p []byte) (int, error) { return m.body.Read(p) }
 
 func (m *cannedTransport) Close() error { return nil }
 
-// TestAllocations compares the allocations of each kind of call, less those of the same request with
-// net/http alone, with an exact number. The allocations of net/http differ between versions of Go.
+// TestAllocations compares the allocations of each kind of call, less those of the same request
+// with net/http alone, with an exact number. The allocations of net/http differ between versions
+// of Go.
 //
 // The numbers are for Go 1.26 and 1.27; the standard library of earlier versions allocates a few
 // times more. The test is not parallel, and takes the least of several measurements, because the

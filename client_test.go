@@ -298,8 +298,8 @@ func TestWithHTTPClient_NotModified(t *testing.T) {
 	assert.Equal(t, http.Client{}, *zero)
 }
 
-// TestWithHTTPClient_TimeoutStopsItsTimer checks that the response is closed, which stops the timer of
-// http.Client.Timeout.
+// TestWithHTTPClient_TimeoutStopsItsTimer checks that the response is closed, which stops the
+// timer of http.Client.Timeout.
 func TestWithHTTPClient_TimeoutStopsItsTimer(t *testing.T) {
 	t.Parallel()
 	var timers atomic.Int32
@@ -323,8 +323,8 @@ func TestWithHTTPClient_TimeoutStopsItsTimer(t *testing.T) {
 	assert.Zero(t, timers.Load(), "requests whose timers were not stopped")
 }
 
-// TestWithHTTPClient_TimeoutOfEachAttempt checks that http.Client.Timeout limits an attempt and not the
-// call.
+// TestWithHTTPClient_TimeoutOfEachAttempt checks that http.Client.Timeout limits an attempt and
+// not the call.
 func TestWithHTTPClient_TimeoutOfEachAttempt(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex

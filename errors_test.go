@@ -170,13 +170,16 @@ func TestError_ProxiesAndOtherServers(t *testing.T) {
 	}
 }
 
-// TestError_IDQuotedInText checks ids that contain the text of another error. The server quotes ids.
+// TestError_IDQuotedInText checks ids that contain the text of another error. The server quotes
+// ids.
 func TestError_IDQuotedInText(t *testing.T) {
 	t.Parallel()
 	ids := []string{
-		"user already exists", "user already exists with user_id: x", "bad request: session already exists", "not found", "page not found",
-		"x\nuser already exists", "x\nbad request: session already exists with session_id: y", "documents not found",
-		"failed to get collection: collection: x not found", "<html>", "failed to acquire advisory lock", "a: documents not found",
+		"user already exists", "user already exists with user_id: x",
+		"bad request: session already exists", "not found", "page not found",
+		"x\nuser already exists", "x\nbad request: session already exists with session_id: y",
+		"documents not found", "failed to get collection: collection: x not found", "<html>",
+		"failed to acquire advisory lock", "a: documents not found",
 	}
 	texts := []struct {
 		status int
@@ -412,7 +415,8 @@ func TestError_Fields(t *testing.T) {
 	assert.Empty(t, matched(err))
 }
 
-// TestError_FreshValue checks that no two calls share an error, which one of the callers could modify.
+// TestError_FreshValue checks that no two calls share an error, which one of the callers could
+// modify.
 func TestError_FreshValue(t *testing.T) {
 	t.Parallel()
 	c, _, _ := scripted(t, nil, repeat(2, answers(404, "not found\n"))...)
@@ -422,7 +426,8 @@ func TestError_FreshValue(t *testing.T) {
 	assert.NotSame(t, requireError(t, first), requireError(t, second))
 }
 
-// TestError_MadeByCaller checks that an Error which a fake returns is matched like one of the client.
+// TestError_MadeByCaller checks that an Error which a fake returns is matched like one of the
+// client.
 func TestError_MadeByCaller(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -508,7 +513,8 @@ func TestError_InvalidCallSendsNothing(t *testing.T) {
 	assert.Empty(t, s.requests())
 }
 
-// TestError_KeyInServerText checks that the key is removed from a text after the text was classified.
+// TestError_KeyInServerText checks that the key is removed from a text after the text was
+// classified.
 func TestError_KeyInServerText(t *testing.T) {
 	t.Parallel()
 	for text, test := range map[string]struct {

@@ -34,7 +34,8 @@ func TestAttempt_SameRequest(t *testing.T) {
 	}
 }
 
-// TestAttempt_OwnHeader checks that what a Jar or a Transport adds to the header is not there twice.
+// TestAttempt_OwnHeader checks that what a Jar or a Transport adds to the header is not there
+// twice.
 func TestAttempt_OwnHeader(t *testing.T) {
 	t.Parallel()
 	jar, err := cookiejar.New(nil)
@@ -129,8 +130,8 @@ func TestAttempt_NetworkErrors(t *testing.T) {
 	assert.NotContains(t, err.Error(), "may have been carried out")
 }
 
-// TestWriteTrace_LateErrorOfEarlierAttempt checks an error that http.Transport, which writes in its
-// own goroutine, reports when the next attempt has begun.
+// TestWriteTrace_LateErrorOfEarlierAttempt checks an error that http.Transport, which writes in
+// its own goroutine, reports when the next attempt has begun.
 func TestWriteTrace_LateErrorOfEarlierAttempt(t *testing.T) {
 	t.Parallel()
 	var late func()
@@ -186,8 +187,8 @@ func TestWriteTrace_DialAfterWrite(t *testing.T) {
 	assert.Len(t, s.requests(), 1)
 }
 
-// TestWriteTrace_BrokenBeforeReport checks a connection that breaks before the transport reports the
-// write. The server may have the request.
+// TestWriteTrace_BrokenBeforeReport checks a connection that breaks before the transport reports
+// the write. The server may have the request.
 func TestWriteTrace_BrokenBeforeReport(t *testing.T) {
 	t.Parallel()
 	c, s, _ := scripted(t, nil, func(req *http.Request) (*http.Response, error) {
@@ -201,8 +202,8 @@ func TestWriteTrace_BrokenBeforeReport(t *testing.T) {
 	assert.Len(t, s.requests(), 1)
 }
 
-// TestWriteTrace_PermanentErrorAfterWrite checks that there is no other attempt, and that the first one
-// may have been carried out.
+// TestWriteTrace_PermanentErrorAfterWrite checks that there is no other attempt, and that the
+// first one may have been carried out.
 func TestWriteTrace_PermanentErrorAfterWrite(t *testing.T) {
 	t.Parallel()
 	for kind, call := range callKinds {

@@ -20,8 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzErrorClassification checks that the error of any response has one class at most, and that its text is
-// one short line.
+// FuzzErrorClassification checks that the error of any response has one class at most, and that
+// its text is one short line.
 func FuzzErrorClassification(f *testing.F) {
 	for _, r := range recordings(f) {
 		if r.Response.Status >= 300 {
@@ -63,8 +63,8 @@ func FuzzDecodeUsers(f *testing.F) { fuzzDecode[User](f) }
 
 func FuzzDecodeSessions(f *testing.F) { fuzzDecode[Session](f) }
 
-// fuzzDecode checks that any body is an error, or is decoded to the records that encoding/json finds
-// in it, none of them nil.
+// fuzzDecode checks that any body is an error, or is decoded to the records that encoding/json
+// finds in it, none of them nil.
 func fuzzDecode[T any](f *testing.F) {
 	for _, r := range recordings(f) {
 		if r.Scenario == "users" || r.Scenario == "sessions" {
@@ -72,9 +72,12 @@ func fuzzDecode[T any](f *testing.F) {
 		}
 	}
 	for _, body := range []string{
-		"null", "[null]", "[{},null]", "[]", "[{}]x", "[{}", "{}", "[[]]", `[{"id":1e3}]`, `[{"id":1.5}]`, `[{"id":9223372036854775808}]`,
-		`[{"metadata":{"a":{"a":[1,null,"\ud800"]}}}]`, `[{"metadata":[]}]`, `[{"deleted_at":"2024-02-30T00:00:00Z"}]`, "\xef\xbb\xbf[]",
-		`[{"uuid":"a","UUID":"b","Uuid":null}]`, `[{"user_id":"\u0000\xff"}]`, "[" + strings.Repeat("{", 100) + "]",
+		"null", "[null]", "[{},null]", "[]", "[{}]x", "[{}", "{}", "[[]]", `[{"id":1e3}]`,
+		`[{"id":1.5}]`, `[{"id":9223372036854775808}]`,
+		`[{"metadata":{"a":{"a":[1,null,"\ud800"]}}}]`, `[{"metadata":[]}]`,
+		`[{"deleted_at":"2024-02-30T00:00:00Z"}]`, "\xef\xbb\xbf[]",
+		`[{"uuid":"a","UUID":"b","Uuid":null}]`, `[{"user_id":"\u0000\xff"}]`,
+		"[" + strings.Repeat("{", 100) + "]",
 	} {
 		f.Add([]byte(body))
 	}
@@ -118,15 +121,19 @@ var hiddenURLError = regexp.MustCompile(`^zep: NewClient: base URL \(not shown: 
 	`has no host|has no valid port|has a query|has a fragment)` +
 	`: it must be like http://localhost:8000$`)
 
-// FuzzBaseURL checks that a base URL is refused without showing a password, or that each call goes to
-// its host and below its path.
+// FuzzBaseURL checks that a base URL is refused without showing a password, or that each call goes
+// to its host and below its path.
 func FuzzBaseURL(f *testing.F) {
 	for _, base := range []string{
-		"http://localhost:8000", "https://zep.test/zep/", "http://zep.test/a%2Fb", "http://zep.test/a%2F", "http://zep.test/%2F/", "http://[::1]:8000/",
-		"http://[fe80::1%25eth0]/x", "http://user:password@zep.test", "http://user:p#w@zep.test", "http://u:p/w@h", "http://@h", "//zep.test", "http:",
-		"http:zep.test", "http://:80", "http://zep.test:", "http://zep.test:0", "http://zep.test:99999", "http://zep.test?", "http://zep.test#", "ftp://zep.test",
-		"http://zep.test/%zz", "http://zep.test/日本", "http://zep.test/a b", "HTTP://ZEP.TEST", "http://zep.test/..", "http://zep.test/;@,", "http://a\u2028b", "",
-		"http://zep.test//", "http://zep.test/a//b/", "http://zep.test/*", "http://zep%41.test", "http://\u00e9.test", "http://zep.test/\\", "http://zep.test/[a]",
+		"http://localhost:8000", "https://zep.test/zep/", "http://zep.test/a%2Fb",
+		"http://zep.test/a%2F", "http://zep.test/%2F/", "http://[::1]:8000/",
+		"http://[fe80::1%25eth0]/x", "http://user:password@zep.test", "http://user:p#w@zep.test",
+		"http://u:p/w@h", "http://@h", "//zep.test", "http:", "http:zep.test", "http://:80",
+		"http://zep.test:", "http://zep.test:0", "http://zep.test:99999", "http://zep.test?",
+		"http://zep.test#", "ftp://zep.test", "http://zep.test/%zz", "http://zep.test/日本",
+		"http://zep.test/a b", "HTTP://ZEP.TEST", "http://zep.test/..", "http://zep.test/;@,",
+		"http://a\u2028b", "", "http://zep.test//", "http://zep.test/a//b/", "http://zep.test/*",
+		"http://zep%41.test", "http://\u00e9.test", "http://zep.test/\\", "http://zep.test/[a]",
 		"http://[::%25\x80]", // a zone that a URL cannot hold, which was accepted once
 	} {
 		f.Add(base)
@@ -161,14 +168,17 @@ func FuzzBaseURL(f *testing.F) {
 	})
 }
 
-// FuzzRetryAfter checks that no value of the header makes a call wait longer than 30 seconds, or for a
-// negative time.
+// FuzzRetryAfter checks that no value of the header makes a call wait longer than 30 seconds, or
+// for a negative time.
 func FuzzRetryAfter(f *testing.F) {
 	now := time.Date(2026, 11, 24, 2, 21, 53, 0, time.UTC)
 	for _, value := range []string{
-		"", "0", "1", "30", "31", "120", " 5 ", "-1", "+5", "1.5", "1e9", "0x10", "007", "9223372036", "9223372037", "9223372036854775807", "18446744073709551615",
-		"18446744073709551616", strings.Repeat("9", 100), "soon", "Tue, 24 Nov 2026 02:22:13 GMT", "Tuesday, 24-Nov-26 02:22:13 GMT", "Tue Nov 24 02:22:13 2026",
-		"Fri, 31 Dec 9999 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 GMT", "١٢", "1 2", "5\x00",
+		"", "0", "1", "30", "31", "120", " 5 ", "-1", "+5", "1.5", "1e9", "0x10", "007",
+		"9223372036", "9223372037", "9223372036854775807", "18446744073709551615",
+		"18446744073709551616", strings.Repeat("9", 100), "soon", "Tue, 24 Nov 2026 02:22:13 GMT",
+		"Tuesday, 24-Nov-26 02:22:13 GMT", "Tue Nov 24 02:22:13 2026",
+		"Fri, 31 Dec 9999 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT",
+		"Mon, 01 Jan 0001 00:00:00 GMT", "١٢", "1 2", "5\x00",
 	} {
 		f.Add(value, int64(0))
 	}
@@ -199,15 +209,17 @@ func FuzzRetryAfter(f *testing.F) {
 	})
 }
 
-// FuzzPathEscaping checks that an id is refused, or that it reaches a server of net/http unchanged and with
-// the default escaping. The server does not decode an id that is escaped otherwise.
+// FuzzPathEscaping checks that an id is refused, or that it reaches a server of net/http unchanged
+// and with the default escaping. The server does not decode an id that is escaped otherwise.
 func FuzzPathEscaping(f *testing.F) {
 	for c := rune(0); c < 0x80; c++ {
 		f.Add("a" + string(c) + "b")
 	}
 	for _, id := range []string{
-		"", ".", "..", "...", ".a", "a.", "%", "%2F", "%2e%2e", "%zz", "100%", "*", "/", "//", "a/../b", "日本", "é", "🙂", "\u2028", "\u00a0", "\ufeff", "\xff", "a\xc3", "\x00",
-		"user@example.com", "a+b", "a:b", "a;b", "a,b", "a b", " ", "?", "#", "a&b=c", "a$b", "http://zep.test", "~", "'", `"`, "<>", "[]", "{userId}", "{", "}", `\`, "^`|",
+		"", ".", "..", "...", ".a", "a.", "%", "%2F", "%2e%2e", "%zz", "100%", "*", "/", "//",
+		"a/../b", "日本", "é", "🙂", "\u2028", "\u00a0", "\ufeff", "\xff", "a\xc3", "\x00",
+		"user@example.com", "a+b", "a:b", "a;b", "a,b", "a b", " ", "?", "#", "a&b=c", "a$b",
+		"http://zep.test", "~", "'", `"`, "<>", "[]", "{userId}", "{", "}", `\`, "^`|",
 		strings.Repeat("x", 900),
 	} {
 		f.Add(id)

@@ -326,7 +326,8 @@ func TestRequestOption_Validation(t *testing.T) {
 		}{RequestHeader("X-Token", value), "RequestHeader: the value of X-Token has a control character in it"}
 	}
 	for _, name := range []string{
-		"Host", "host", "Connection", "CONTENT-LENGTH", "Transfer-Encoding", "Trailer", "accept-encoding", "Idempotency-Key", "X-Idempotency-Key",
+		"Host", "host", "Connection", "CONTENT-LENGTH", "Transfer-Encoding", "Trailer",
+		"accept-encoding", "Idempotency-Key", "X-Idempotency-Key",
 	} {
 		tests["header "+name] = struct {
 			opt  RequestOption

@@ -36,7 +36,8 @@ var proofs = map[string]step{
 }
 
 var (
-	// large is metadata that the server changes. It rounds integers beyond 2^53 and drops empty maps.
+	// large is metadata that the server changes. It rounds integers beyond 2^53 and drops empty
+	// maps.
 	large = Metadata{
 		"n":     int64(9007199254740993),
 		"deep":  map[string]any{"n": int64(9223372036854775807), "empty": map[string]any{}},
@@ -172,8 +173,8 @@ func TestReconcileAdd_Session(t *testing.T) {
 	}
 }
 
-// TestReconcileAdd_NoAmbiguousAttempt checks that the record is not read back: without an ambiguous
-// attempt, this call cannot have created it.
+// TestReconcileAdd_NoAmbiguousAttempt checks that the record is not read back: without an
+// ambiguous attempt, this call cannot have created it.
 func TestReconcileAdd_NoAmbiguousAttempt(t *testing.T) {
 	t.Parallel()
 	run := func(t *testing.T, steps ...step) {
@@ -205,8 +206,8 @@ func TestReconcileAdd_NoAmbiguousAttempt(t *testing.T) {
 	}
 }
 
-// TestReconcile_AmbiguousAttemptAmongOthers checks that an attempt which proves that it did nothing says
-// nothing about the ambiguous one.
+// TestReconcile_AmbiguousAttemptAmongOthers checks that an attempt which proves that it did
+// nothing says nothing about the ambiguous one.
 func TestReconcile_AmbiguousAttemptAmongOthers(t *testing.T) {
 	t.Parallel()
 	for first, lost := range lostAnswers {
@@ -273,8 +274,8 @@ func TestReconcileAdd_ContextEndsDuringReadBack(t *testing.T) {
 	assert.Len(t, s.requests(), 3)
 }
 
-// TestReconcileAdd_DeletedSession has a session that cannot be read back because it was deleted. This
-// call did not create it.
+// TestReconcileAdd_DeletedSession has a session that cannot be read back because it was deleted.
+// This call did not create it.
 func TestReconcileAdd_DeletedSession(t *testing.T) {
 	t.Parallel()
 	c, _, _ := scripted(t, nil, answerLost, answers(400, sessionTaken), answers(404, "not found\n"))
@@ -356,8 +357,8 @@ func TestReconcileDelete_NotFound(t *testing.T) {
 	}
 }
 
-// TestReconcileUpdate_SentAgain checks that an update is repeated. Merging the same metadata twice changes
-// nothing.
+// TestReconcileUpdate_SentAgain checks that an update is repeated. Merging the same metadata twice
+// changes nothing.
 func TestReconcileUpdate_SentAgain(t *testing.T) {
 	t.Parallel()
 	for how, lost := range lostAnswers {

@@ -111,8 +111,8 @@ func TestCaptureResponse_NothingSent(t *testing.T) {
 	}
 }
 
-// TestCaptureResponse_Context checks that the request of a captured response has the context that the
-// caller gave, and not that of the call, which has a deadline and the key.
+// TestCaptureResponse_Context checks that the request of a captured response has the context that
+// the caller gave, and not that of the call, which has a deadline and the key.
 func TestCaptureResponse_Context(t *testing.T) {
 	t.Parallel()
 	type keyType struct{}
@@ -127,7 +127,8 @@ func TestCaptureResponse_Context(t *testing.T) {
 	assert.NoError(t, kept.Err())
 }
 
-// TestCaptureResponse_BodyNotReused checks that the next response does not overwrite a captured body.
+// TestCaptureResponse_BodyNotReused checks that the next response does not overwrite a captured
+// body.
 func TestCaptureResponse_BodyNotReused(t *testing.T) {
 	for range 10 {
 		c, _, _ := scripted(t, nil,
@@ -143,8 +144,8 @@ func TestCaptureResponse_BodyNotReused(t *testing.T) {
 	}
 }
 
-// TestCaptureResponse_HeaderIsCopy checks that writing to the header of a captured response does not
-// change the error.
+// TestCaptureResponse_HeaderIsCopy checks that writing to the header of a captured response does
+// not change the error.
 func TestCaptureResponse_HeaderIsCopy(t *testing.T) {
 	t.Parallel()
 	c, _, _ := scripted(t, nil, answers(404, "not found", "X-Zep-Version", "v"))
@@ -365,8 +366,8 @@ func TestResponse_Endless(t *testing.T) {
 	}
 }
 
-// TestResponse_TruncatedRefusal checks that the status of a refusal proves that nothing was done, and
-// that the missing part of its text is not guessed.
+// TestResponse_TruncatedRefusal checks that the status of a refusal proves that nothing was done,
+// and that the missing part of its text is not guessed.
 func TestResponse_TruncatedRefusal(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

@@ -42,8 +42,8 @@ var (
 // tlsAlert returns an alert as crypto/tls does. The operation says which side sent it.
 func tlsAlert(op string) error { return &net.OpError{Op: op, Err: tls.AlertError(70)} }
 
-// retryTable is the table of retry.go: what an attempt meets, and how many attempts each kind of call
-// makes if all of them meet the same.
+// retryTable is the table of retry.go: what an attempt meets, and how many attempts each kind of
+// call makes if all of them meet the same.
 var retryTable = []struct {
 	outcome string
 	name    string

@@ -143,8 +143,8 @@ func (opaqueError) Error() string { return "broken" }
 
 func (e opaqueError) Unwrap() error { return e.inner }
 
-// TestSecrets_WrappedCause checks that no error in the chain has the key, also when the text of the
-// outer error does not. Errors that callers match are kept.
+// TestSecrets_WrappedCause checks that no error in the chain has the key, also when the text of
+// the outer error does not. Errors that callers match are kept.
 func TestSecrets_WrappedCause(t *testing.T) {
 	t.Parallel()
 	leak := textError("malformed MIME header line: " + secret)

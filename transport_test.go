@@ -210,8 +210,8 @@ func TestTLS_ConnectionBreaksInHandshake(t *testing.T) {
 	}
 }
 
-// TestTransport_ProxyFromEnvironment runs the test binary again, because net/http reads the environment
-// once in a process.
+// TestTransport_ProxyFromEnvironment runs the test binary again, because net/http reads the
+// environment once in a process.
 func TestTransport_ProxyFromEnvironment(t *testing.T) {
 	t.Parallel()
 	const base = "http://zep.test/zep" // no such server
@@ -268,8 +268,8 @@ func TestTransport_EndlessHeader(t *testing.T) {
 	}
 }
 
-// TestTransport_SwitchingProtocols checks that the call does not wait for the body, which would be the
-// connection.
+// TestTransport_SwitchingProtocols checks that the call does not wait for the body, which would be
+// the connection.
 func TestTransport_SwitchingProtocols(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
@@ -284,8 +284,8 @@ func TestTransport_SwitchingProtocols(t *testing.T) {
 	close(release)
 }
 
-// TestTransport_NoResponse checks a response without a body too, which http.Client takes for an empty
-// one.
+// TestTransport_NoResponse checks a response without a body too, which http.Client takes for an
+// empty one.
 func TestTransport_NoResponse(t *testing.T) {
 	t.Parallel()
 	c, _, _ := scripted(t, nil,
@@ -300,8 +300,8 @@ func TestTransport_NoResponse(t *testing.T) {
 	assert.Equal(t, 404, requireError(t, err).StatusCode)
 }
 
-// TestTransport_ConnectionReused checks that a connection is reused after errors and after bodies that are
-// not decoded.
+// TestTransport_ConnectionReused checks that a connection is reused after errors and after bodies
+// that are not decoded.
 func TestTransport_ConnectionReused(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -330,9 +330,9 @@ func TestTransport_ConnectionReused(t *testing.T) {
 	assert.Equal(t, []int{15}, slices.Collect(maps.Values(connections)))
 }
 
-// TestTransport_ConnectionForEachGoroutine checks that the transport keeps idle connections, where the
-// default of net/http would close them. The server holds the first requests back until all have
-// arrived, so that there is an idle connection for each goroutine.
+// TestTransport_ConnectionForEachGoroutine checks that the transport keeps idle connections, where
+// the default of net/http would close them. The server holds the first requests back until all
+// have arrived, so that there is an idle connection for each goroutine.
 func TestTransport_ConnectionForEachGoroutine(t *testing.T) {
 	t.Parallel()
 	const goroutines = 64
@@ -375,8 +375,8 @@ type idlePool struct {
 
 func (c *idlePool) CloseIdleConnections() { c.closed.Add(1) }
 
-// TestTransport_IdleConnectionsKept checks that a failed call closes no idle connections. It is not
-// parallel because it replaces http.DefaultTransport.
+// TestTransport_IdleConnectionsKept checks that a failed call closes no idle connections. It is
+// not parallel because it replaces http.DefaultTransport.
 func TestTransport_IdleConnectionsKept(t *testing.T) {
 	global := http.DefaultTransport
 	t.Cleanup(func() { http.DefaultTransport = global })
@@ -449,8 +449,8 @@ func resettingServer(t *testing.T) (address string, requests *atomic.Int32) {
 	return "https://" + listener.Addr().String(), requests
 }
 
-// TestHTTP2_WriteNotResent checks that net/http does not send a write again after its stream was reset, which
-// it would do without the client knowing.
+// TestHTTP2_WriteNotResent checks that net/http does not send a write again after its stream was
+// reset, which it would do without the client knowing.
 func TestHTTP2_WriteNotResent(t *testing.T) {
 	t.Parallel()
 	address, requests := resettingServer(t)
@@ -470,8 +470,8 @@ func TestHTTP2_WriteNotResent(t *testing.T) {
 	transport.CloseIdleConnections()
 }
 
-// TestHTTP2_DeleteResent checks that a request without a body, which the client cannot keep net/http from
-// sending again, is ambiguous if it was.
+// TestHTTP2_DeleteResent checks that a request without a body, which the client cannot keep
+// net/http from sending again, is ambiguous if it was.
 func TestHTTP2_DeleteResent(t *testing.T) {
 	t.Parallel()
 	address, _ := resettingServer(t)
@@ -494,8 +494,8 @@ func TestHTTP2_DeleteResent(t *testing.T) {
 	require.NoError(t, c.User.Delete(context.Background(), "jane"))
 }
 
-// TestHTTP1_WriteResent checks that a refusal is certain: over HTTP/1, also with TLS, net/http sends a write
-// again only if nothing of the first request reached the server.
+// TestHTTP1_WriteResent checks that a refusal is certain: over HTTP/1, also with TLS, net/http
+// sends a write again only if nothing of the first request reached the server.
 func TestHTTP1_WriteResent(t *testing.T) {
 	t.Parallel()
 	conn := tls.Client(&net.TCPConn{}, &tls.Config{ServerName: "zep.test"})

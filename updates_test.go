@@ -235,7 +235,8 @@ func TestUpdates_WaitCountsTowardsDeadline(t *testing.T) {
 	assert.True(t, idle(c.updates))
 }
 
-// TestUpdates_FailedUpdateReleases has an update that is cancelled, and one that the server refuses.
+// TestUpdates_FailedUpdateReleases has an update that is cancelled, and one that the server
+// refuses.
 func TestUpdates_FailedUpdateReleases(t *testing.T) {
 	t.Parallel()
 	c, g := gatedClient(t)
@@ -289,8 +290,8 @@ func TestWithConcurrentUpdates(t *testing.T) {
 	}
 }
 
-// TestUpdateQueue_CancelledWhenAcquired cancels a waiter at the time at which it becomes the first. If the
-// queue lost it, the next waiter would wait for ever.
+// TestUpdateQueue_CancelledWhenAcquired cancels a waiter at the time at which it becomes the
+// first. If the queue lost it, the next waiter would wait for ever.
 func TestUpdateQueue_CancelledWhenAcquired(t *testing.T) {
 	t.Parallel()
 	r := record{"user", "jane"}
@@ -342,7 +343,8 @@ func TestUpdateQueue_CancelledWhenAcquired(t *testing.T) {
 	t.Logf("%d were cancelled, %d acquired the record", cancelled, acquired)
 }
 
-// TestUpdateQueue_CancelledInTheMiddle cancels a waiter behind one that still waits for another record.
+// TestUpdateQueue_CancelledInTheMiddle cancels a waiter behind one that still waits for another
+// record.
 func TestUpdateQueue_CancelledInTheMiddle(t *testing.T) {
 	t.Parallel()
 	a, b := record{"document", "a"}, record{"document", "b"}

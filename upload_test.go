@@ -191,8 +191,8 @@ func TestDocumentAdd_BatchFails(t *testing.T) {
 	}
 }
 
-// TestDocumentAdd_PartlyStoredBefore checks that documents of an earlier call are not taken for this
-// call's.
+// TestDocumentAdd_PartlyStoredBefore checks that documents of an earlier call are not taken for
+// this call's.
 func TestDocumentAdd_PartlyStoredBefore(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -223,8 +223,8 @@ func TestDocumentAdd_PartlyStoredBefore(t *testing.T) {
 	}
 }
 
-// TestDocumentUpdateAll_KeepsOtherFields checks that no update overwrites the fields of another. The
-// server does so if they arrive at the same time.
+// TestDocumentUpdateAll_KeepsOtherFields checks that no update overwrites the fields of another.
+// The server does so if they arrive at the same time.
 func TestDocumentUpdateAll_KeepsOtherFields(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
