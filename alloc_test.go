@@ -53,7 +53,8 @@ func TestAllocations(t *testing.T) {
 	ctx := context.Background()
 	user := `{"uuid":"07beed2b-392e-4ed8-a00b-000000000001","id":1,` +
 		`"created_at":"2024-05-01T12:00:00.123456Z","updated_at":"2024-05-01T12:00:00.123456Z",` +
-		`"deleted_at":null,"user_id":"jane","email":"jane@example.com","first_name":"Jane","last_name":"Smith"}`
+		`"deleted_at":null,"user_id":"jane","email":"jane@example.com",` +
+		`"first_name":"Jane","last_name":"Smith"}`
 	m := &cannedTransport{header: http.Header{}}
 	hc := &http.Client{Transport: m}
 	c, err := NewClient(WithBaseURL(mockURL), WithAPIKey(secret), WithHTTPClient(hc))
@@ -69,12 +70,13 @@ func TestAllocations(t *testing.T) {
 	var read [64 << 10]byte
 	bare := func(method, body string) float64 {
 		m.text = nil
+		target := mockURL + "/api/v1/user/jane"
 		return least(func() error {
 			var content io.Reader
 			if body != "" {
 				content = strings.NewReader(body)
 			}
-			req, err := http.NewRequestWithContext(ctx, method, mockURL+"/api/v1/user/jane", content)
+			req, err := http.NewRequestWithContext(ctx, method, target, content)
 			if err != nil {
 				return err
 			}

@@ -21,7 +21,8 @@ import (
 func TestNewClient_SendsNothing(t *testing.T) {
 	t.Parallel()
 	s := &script{t: t}
-	_, err := NewClient(WithBaseURL(mockURL), WithAPIKey(secret), WithHTTPClient(&http.Client{Transport: s}))
+	_, err := NewClient(WithBaseURL(mockURL), WithAPIKey(secret),
+		WithHTTPClient(&http.Client{Transport: s}))
 	require.NoError(t, err)
 	assert.Empty(t, s.requests())
 }
@@ -65,7 +66,9 @@ func TestClient_RequestOnTheWire(t *testing.T) {
 	_, err := c.User.Get(ctx, "a b")
 	require.NoError(t, err)
 	assert.Equal(t, wire{"GET /zep/api/v1/user/a%20b", "", http.Header{
-		"Accept-Encoding": {"gzip"}, "Authorization": {"Bearer " + secret}, "User-Agent": {"zep-go"},
+		"Accept-Encoding": {"gzip"},
+		"Authorization":   {"Bearer " + secret},
+		"User-Agent":      {"zep-go"},
 	}}, got)
 
 	_, err = c.User.Add(ctx, &CreateUserRequest{UserID: "jane"})
@@ -120,7 +123,11 @@ func TestRoute_IDInBraces(t *testing.T) {
 	t.Parallel()
 	escaped := func(id string) string { return (&url.URL{Path: id}).EscapedPath() }
 	for _, ids := range [][2]string{
-		{"{messageId}", "b"}, {"a{", "}b"}, {"a}", "{b"}, {"{sessionId}", "{messageId}"}, {"{}", "{}"},
+		{"{messageId}", "b"},
+		{"a{", "}b"},
+		{"a}", "{b"},
+		{"{sessionId}", "{messageId}"},
+		{"{}", "{}"},
 	} {
 		c, s, _ := scripted(t, nil, answers(200, "{}"))
 		_, err := c.Message.Get(context.Background(), ids[0], ids[1])
@@ -218,7 +225,8 @@ func TestWithHTTPClient_TransportReplacedLater(t *testing.T) {
 	c, err := NewClient(WithBaseURL(mockURL), WithAPIKey(""), WithHTTPClient(hc))
 	require.NoError(t, err)
 	mock := httpmock.NewMockTransport()
-	mock.RegisterResponder("GET", mockURL+"/api/v1/user/jane", httpmock.NewStringResponder(200, janeJSON))
+	mock.RegisterResponder("GET", mockURL+"/api/v1/user/jane",
+		httpmock.NewStringResponder(200, janeJSON))
 	hc.Transport = mock
 	user, err := c.User.Get(context.Background(), "jane")
 	require.NoError(t, err)
@@ -227,7 +235,8 @@ func TestWithHTTPClient_TransportReplacedLater(t *testing.T) {
 
 	// The next call uses another transport.
 	other := httpmock.NewMockTransport()
-	other.RegisterResponder("GET", mockURL+"/api/v1/user/jane", httpmock.NewStringResponder(404, "not found\n"))
+	other.RegisterResponder("GET", mockURL+"/api/v1/user/jane",
+		httpmock.NewStringResponder(404, "not found\n"))
 	hc.Transport = other
 	_, err = c.User.Get(context.Background(), "jane")
 	require.ErrorIs(t, err, ErrNotFound)
@@ -303,7 +312,9 @@ func TestWithHTTPClient_NotModified(t *testing.T) {
 func TestWithHTTPClient_TimeoutStopsItsTimer(t *testing.T) {
 	t.Parallel()
 	var timers atomic.Int32
-	for _, end := range []step{answers(200, janeJSON), answers(404, "not found"), answers(204, "")} {
+	for _, end := range []step{
+		answers(200, janeJSON), answers(404, "not found"), answers(204, ""),
+	} {
 		var attempt context.Context
 		transport := roundTripFunc(func(req *http.Request) (*http.Response, error) {
 			attempt = req.Context()

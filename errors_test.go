@@ -101,7 +101,8 @@ func TestError_RecordedRefusals(t *testing.T) {
 			assert.Falsef(t, ok, "%s is not an error", name)
 			continue
 		}
-		if !assert.Truef(t, ok, "no expectation for %s: %d %s", name, r.Response.Status, r.Response.Body) {
+		if !assert.Truef(t, ok,
+			"no expectation for %s: %d %s", name, r.Response.Status, r.Response.Body) {
 			continue
 		}
 		met++
@@ -112,7 +113,8 @@ func TestError_RecordedRefusals(t *testing.T) {
 		if page := strings.HasPrefix(r.Response.Body, "<"); page {
 			assert.Equal(t, "(an HTML page)", e.Message, name)
 		} else {
-			assert.Equal(t, strings.ReplaceAll(strings.TrimSpace(r.Response.Body), "\n", "; "), e.Message, name)
+			assert.Equal(t, strings.ReplaceAll(strings.TrimSpace(r.Response.Body), "\n", "; "),
+				e.Message, name)
 		}
 	}
 	assert.Equal(t, len(expected), met, "each expectation has a recording")
@@ -133,10 +135,16 @@ func TestError_ProxiesAndOtherServers(t *testing.T) {
 		{"nginx 404", 404, nginx("404 Not Found"), []error{ErrEndpointNotFound}},
 		{"web UI off", 404, "404 page not found\n", []error{ErrEndpointNotFound}},
 		{"JSON 404", 404, `{"message":"not found"}`, []error{ErrEndpointNotFound}},
-		{"JSON 404, pretty", 404, "{\n  \"detail\": \"Not Found\"\n}\n", []error{ErrEndpointNotFound}},
+		{
+			"JSON 404, pretty", 404, "{\n  \"detail\": \"Not Found\"\n}\n",
+			[]error{ErrEndpointNotFound},
+		},
 		{"404 without a body", 404, "", []error{ErrEndpointNotFound}},
 		{"404 with another text", 404, "default backend - 404", []error{ErrEndpointNotFound}},
-		{"404 that quotes", 404, "not found: no route for /zep/api/v1/user", []error{ErrEndpointNotFound}},
+		{
+			"404 that quotes", 404, "not found: no route for /zep/api/v1/user",
+			[]error{ErrEndpointNotFound},
+		},
 		{"405", 405, "", []error{ErrEndpointNotFound}},
 		{"405 of nginx", 405, nginx("405 Not Allowed"), []error{ErrEndpointNotFound}},
 		{"400 of nginx", 400, nginx("400 Bad Request"), []error{ErrBadRequest}},
@@ -188,7 +196,10 @@ func TestError_IDQuotedInText(t *testing.T) {
 	}{
 		{400, "bad request: user does not exist with user_id: %s\n", []error{ErrBadRequest}},
 		{400, "bad request: user already exists with user_id: %s\n", []error{ErrAlreadyExists}},
-		{400, "bad request: session already exists with session_id: %s\n", []error{ErrAlreadyExists}},
+		{
+			400, "bad request: session already exists with session_id: %s\n",
+			[]error{ErrAlreadyExists},
+		},
 		{400, "strconv.ParseInt: parsing %q: invalid syntax\n", []error{ErrBadRequest}},
 		{404, "not found\n", []error{ErrNotFound}},
 	}
@@ -207,28 +218,35 @@ func TestError_MessageIsOneLine(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 5000)
 	tests := map[string]struct{ body, want string }{
-		"nothing":                {"", ""},
-		"white space":            {" \r\n\t ", ""},
-		"text":                   {"not found\n", "not found"},
-		"two lines":              {"one\ntwo\n", "one; two"},
-		"DOS lines":              {"one\r\ntwo\r\n\r\n", "one; two"},
-		"tabs":                   {"one\ttwo", "one two"},
-		"terminal sequences":     {"\x1b[31mred\x1b[0m\x07", " [31mred [0m "},
-		"NUL":                    {"a\x00b", "a b"},
-		"next line, a C1":        {"a\u0085b", "a b"},
-		"line separators":        {"a\u2028b\u2029c", "a b c"},
-		"invalid UTF-8":          {"a\xff\xfeb", "a\uFFFDb"},
-		"Unicode stays":          {"日本 ü 🙂", "日本 ü 🙂"},
-		"HTML":                   {"<html><body>secret things</body></html>", "(an HTML page)"},
-		"HTML after space":       {"\n\n  <!DOCTYPE html>", "(an HTML page)"},
-		"XML":                    {"<?xml version='1.0'?><Error/>", "(an HTML page)"},
-		"JSON stays":             {`{"error":"x"}`, `{"error":"x"}`},
-		"4 KiB":                  {long[:4096], long[:4096]},
-		"more than 4 KiB":        {long, long[:4093] + "…"},
-		"cut between runes":      {strings.Repeat("x", 4092) + "日本日本", strings.Repeat("x", 4092) + "…"},
-		"a run of invalid bytes": {strings.Repeat("x", 4090) + strings.Repeat("\xff", 100), strings.Repeat("x", 4090) + "\uFFFD"},
-		"a format is not one":    {"100%d %s %!", "100%d %s %!"},
-		"cut after lines joined": {strings.Repeat("x\n", 3000), strings.Repeat("x; ", 1364) + "x…"},
+		"nothing":            {"", ""},
+		"white space":        {" \r\n\t ", ""},
+		"text":               {"not found\n", "not found"},
+		"two lines":          {"one\ntwo\n", "one; two"},
+		"DOS lines":          {"one\r\ntwo\r\n\r\n", "one; two"},
+		"tabs":               {"one\ttwo", "one two"},
+		"terminal sequences": {"\x1b[31mred\x1b[0m\x07", " [31mred [0m "},
+		"NUL":                {"a\x00b", "a b"},
+		"next line, a C1":    {"a\u0085b", "a b"},
+		"line separators":    {"a\u2028b\u2029c", "a b c"},
+		"invalid UTF-8":      {"a\xff\xfeb", "a\uFFFDb"},
+		"Unicode stays":      {"日本 ü 🙂", "日本 ü 🙂"},
+		"HTML":               {"<html><body>secret things</body></html>", "(an HTML page)"},
+		"HTML after space":   {"\n\n  <!DOCTYPE html>", "(an HTML page)"},
+		"XML":                {"<?xml version='1.0'?><Error/>", "(an HTML page)"},
+		"JSON stays":         {`{"error":"x"}`, `{"error":"x"}`},
+		"4 KiB":              {long[:4096], long[:4096]},
+		"more than 4 KiB":    {long, long[:4093] + "…"},
+		"cut between runes": {
+			strings.Repeat("x", 4092) + "日本日本", strings.Repeat("x", 4092) + "…",
+		},
+		"a run of invalid bytes": {
+			strings.Repeat("x", 4090) + strings.Repeat("\xff", 100),
+			strings.Repeat("x", 4090) + "\uFFFD",
+		},
+		"a format is not one": {"100%d %s %!", "100%d %s %!"},
+		"cut after lines joined": {
+			strings.Repeat("x\n", 3000), strings.Repeat("x; ", 1364) + "x…",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -251,7 +269,8 @@ func TestError_MessageIsLimited(t *testing.T) {
 		"an invalid time":           answers(200, `{"created_at":"`+long+`"}`),
 		"a number too large":        answers(200, `{"id":`+strings.Repeat("9", 100_000)+`}`),
 		"an error of the transport": failsWith(errors.New("malformed MIME header line: " + long)),
-		"control characters":        failsWith(errors.New("malformed MIME header line: \x1b[31m\r\n evil \u2028")),
+		"control characters": failsWith(
+			errors.New("malformed MIME header line: \x1b[31m\r\n evil \u2028")),
 	}
 	for name, attempt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -272,8 +291,13 @@ func TestError_Text(t *testing.T) {
 	const keyHint = "; check the API key (WithAPIKey or ZEP_API_KEY)"
 	const redirectHint = "; redirects are not followed: " +
 		"set the base URL (WithBaseURL or ZEP_API_URL) to the server's own"
-	const hereHint = "; check that Zep runs there, or set the base URL (WithBaseURL or ZEP_API_URL)"
-	refused := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	const hereHint = "; check that Zep runs there, " +
+		"or set the base URL (WithBaseURL or ZEP_API_URL)"
+	refused := &net.OpError{
+		Op:  "dial",
+		Net: "tcp",
+		Err: os.NewSyscallError("connect", syscall.ECONNREFUSED),
+	}
 	tests := []struct {
 		err  *Error
 		want string
@@ -338,7 +362,8 @@ func TestError_Text(t *testing.T) {
 			Attempts: 4,
 			cause:    refused,
 		},
-			"zep: GET /api/v1/user: dial tcp: connect: connection refused (4 attempts)" + hereHint},
+			"zep: GET /api/v1/user: dial tcp: connect: connection refused (4 attempts)" +
+				hereHint},
 		{&Error{
 			Method:     "GET",
 			Path:       "/api/v1/user",
@@ -371,14 +396,16 @@ func TestError_Text(t *testing.T) {
 			Attempts:   4,
 			unsettled:  true,
 		},
-			"zep: POST /api/v1/user: 502 Bad Gateway (4 attempts); the answer to an attempt was lost: it may have been carried out"},
+			"zep: POST /api/v1/user: 502 Bad Gateway (4 attempts); " +
+				"the answer to an attempt was lost: it may have been carried out"},
 		{&Error{
 			Method:  "PATCH",
 			Path:    "/api/v1/user/jane",
 			Message: "waiting for an earlier update of the same record",
 			cause:   context.Canceled,
 		},
-			"zep: PATCH /api/v1/user/jane: waiting for an earlier update of the same record: context canceled"},
+			"zep: PATCH /api/v1/user/jane: " +
+				"waiting for an earlier update of the same record: context canceled"},
 	}
 	for _, test := range tests {
 		assert.Equal(t, test.want, test.err.Error())
@@ -436,9 +463,25 @@ func TestError_MadeByCaller(t *testing.T) {
 	}{
 		{&Error{StatusCode: 404, Message: "not found"}, []error{ErrNotFound}},
 		{&Error{StatusCode: 404}, []error{ErrEndpointNotFound}},
-		{&Error{StatusCode: 400, Message: "user already exists with user_id: jane"}, []error{ErrAlreadyExists}},
-		{&Error{StatusCode: 400, Message: "bad request: session already exists with session_id: s"}, []error{ErrAlreadyExists}},
-		{&Error{StatusCode: 400, Message: "failed to create collection: bad request: collection already exists: docs"}, []error{ErrAlreadyExists}},
+		{
+			&Error{StatusCode: 400, Message: "user already exists with user_id: jane"},
+			[]error{ErrAlreadyExists},
+		},
+		{
+			&Error{
+				StatusCode: 400,
+				Message:    "bad request: session already exists with session_id: s",
+			},
+			[]error{ErrAlreadyExists},
+		},
+		{
+			&Error{
+				StatusCode: 400,
+				Message: "failed to create collection: " +
+					"bad request: collection already exists: docs",
+			},
+			[]error{ErrAlreadyExists},
+		},
 		{&Error{StatusCode: 400}, []error{ErrBadRequest}},
 		{&Error{StatusCode: 401}, []error{ErrUnauthorized}},
 		{&Error{StatusCode: 413}, []error{ErrTooLarge}},
@@ -461,7 +504,10 @@ func TestError_MadeByCaller(t *testing.T) {
 		Attempts:   1,
 	})
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"Method":"GET","Path":"/x","StatusCode":404,"Message":"not found","Header":{"A":["b"]},"Attempts":1}`, string(data))
+	assert.JSONEq(t,
+		`{"Method":"GET","Path":"/x","StatusCode":404,"Message":"not found",`+
+			`"Header":{"A":["b"]},"Attempts":1}`,
+		string(data))
 }
 
 func TestError_InvalidCallSendsNothing(t *testing.T) {
@@ -473,9 +519,18 @@ func TestError_InvalidCallSendsNothing(t *testing.T) {
 		call func() error
 		want error
 	}{
-		"User.Add of nil":    {func() error { _, err := c.User.Add(ctx, nil); return err }, ErrBadRequest},
-		"User.Update of nil": {func() error { _, err := c.User.Update(ctx, nil); return err }, ErrBadRequest},
-		"Session.Add of nil": {func() error { _, err := c.Session.Add(ctx, nil); return err }, ErrBadRequest},
+		"User.Add of nil": {func() error {
+			_, err := c.User.Add(ctx, nil)
+			return err
+		}, ErrBadRequest},
+		"User.Update of nil": {func() error {
+			_, err := c.User.Update(ctx, nil)
+			return err
+		}, ErrBadRequest},
+		"Session.Add of nil": {func() error {
+			_, err := c.Session.Add(ctx, nil)
+			return err
+		}, ErrBadRequest},
 		"Session.Update of nil": {func() error {
 			_, err := c.Session.Update(ctx, nil)
 			return err
@@ -493,7 +548,8 @@ func TestError_InvalidCallSendsNothing(t *testing.T) {
 			return err
 		}, ErrBadRequest},
 		"an update that is not JSON": {func() error {
-			_, err := c.Session.Update(ctx, &UpdateSessionRequest{SessionID: "s", Metadata: notJSON})
+			_, err := c.Session.Update(ctx,
+				&UpdateSessionRequest{SessionID: "s", Metadata: notJSON})
 			return err
 		}, ErrBadRequest},
 		"an id that is a path": {func() error {

@@ -66,7 +66,7 @@ func TestAttempt_OwnHeader(t *testing.T) {
 // TestAttempt_OwnURL checks that a prefix which a Transport adds to the path is not there twice.
 func TestAttempt_OwnURL(t *testing.T) {
 	t.Parallel()
-	s := &script{t: t, steps: []step{answers(503, ""), answers(503, ""), answers(404, "not found")}}
+	s := &script{t: t, steps: append(repeat(2, answers(503, "")), answers(404, "not found"))}
 	gateway := roundTripFunc(func(req *http.Request) (*http.Response, error) {
 		req.URL.Path = "/gateway" + req.URL.Path
 		return s.RoundTrip(req)
@@ -112,14 +112,15 @@ func TestAttempt_NetworkErrors(t *testing.T) {
 	assert.NotContains(t, err.Error(), "may have been carried out")
 
 	// The connection accepts the header and a part of the body.
-	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+	dial := func(context.Context, string, string) (net.Conn, error) {
 		client, server := net.Pipe()
 		go func() {
 			_, _ = io.CopyN(io.Discard, server, 1000)
 			_ = server.Close()
 		}()
 		return client, nil
-	}}
+	}
+	transport := &http.Transport{DialContext: dial}
 	t.Cleanup(transport.CloseIdleConnections)
 	c, _ = clientWith(t, transport)
 	largeCall := noRetryCall
@@ -246,7 +247,8 @@ func TestTimeout_EveryCall(t *testing.T) {
 					return answers(200, `{"user_id":"jane"}`)(req)
 				})
 				require.NoError(t, call(context.Background(), c, test.request...))
-				assert.WithinRange(t, deadline, before.Add(test.want), time.Now().Add(test.want), kind)
+				assert.WithinRange(t, deadline,
+					before.Add(test.want), time.Now().Add(test.want), kind)
 			}
 		})
 	}
@@ -258,7 +260,9 @@ func TestTimeout_WaitWouldPassDeadline(t *testing.T) {
 	soon := func(ctx context.Context) (context.Context, context.CancelFunc) {
 		return context.WithTimeout(ctx, 10*time.Second)
 	}
-	none := func(ctx context.Context) (context.Context, context.CancelFunc) { return ctx, func() {} }
+	none := func(ctx context.Context) (context.Context, context.CancelFunc) {
+		return ctx, func() {}
+	}
 	tests := map[string]struct {
 		steps    []step
 		opts     []Option
@@ -302,8 +306,10 @@ func TestTimeout_WaitWouldPassDeadline(t *testing.T) {
 			want:     ErrServer,
 		},
 		"a backoff": {
-			steps:    repeat(3, answers(429, "")),
-			opts:     []Option{WithBackoff(4*time.Second, time.Minute), WithTimeout(10 * time.Second)},
+			steps: repeat(3, answers(429, "")),
+			opts: []Option{
+				WithBackoff(4*time.Second, time.Minute), WithTimeout(10 * time.Second),
+			},
 			context:  none,
 			attempts: 2,
 			want:     ErrRateLimited,
@@ -389,7 +395,8 @@ func TestContext_EndsDuringAttempt(t *testing.T) {
 			assert.Equal(t, 1, e.Attempts)
 			assert.Len(t, s.requests(), 1)
 			assert.Empty(t, clock.waited())
-			assert.Equal(t, kind != "read", strings.Contains(e.Error(), "may have been carried out"), e)
+			assert.Equal(t, kind != "read",
+				strings.Contains(e.Error(), "may have been carried out"), e)
 		})
 	}
 }
@@ -402,7 +409,8 @@ func TestContext_EndsDuringWait(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancelCause(context.Background())
 			defer cancel(nil)
-			c, s, clock := scripted(t, nil, repeat(2, answers(429, "slow down", "X-From", "the proxy"))...)
+			c, s, clock := scripted(t, nil,
+				repeat(2, answers(429, "slow down", "X-From", "the proxy"))...)
 			clock.onWait = func() {
 				if len(clock.waited()) == 2 {
 					cancel(why)

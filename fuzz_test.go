@@ -86,14 +86,16 @@ func fuzzDecode[T any](f *testing.F) {
 		wantErr := json.Unmarshal(body, &want)
 		got, err := decodeList[T](http.Header{}, body)
 		if err != nil {
-			require.True(t, wantErr != nil || containsNil(want), "refused what encoding/json takes: %v", err)
+			require.True(t, wantErr != nil || containsNil(want),
+				"refused what encoding/json takes: %v", err)
 		} else {
 			require.NoError(t, wantErr, "accepted what encoding/json refuses")
 			require.NotNil(t, got)
 			require.False(t, containsNil(got))
 			require.Len(t, got, len(want))
 			for i := range want {
-				require.Truef(t, reflect.DeepEqual(want[i], got[i]), "want %+v, got %+v", want[i], got[i])
+				require.Truef(t, reflect.DeepEqual(want[i], got[i]),
+					"want %+v, got %+v", want[i], got[i])
 			}
 		}
 		var one *T
@@ -116,7 +118,8 @@ func containsNil[T any](list []*T) bool {
 }
 
 // hiddenURLError matches the error for a base URL with an @, a query or a fragment.
-var hiddenURLError = regexp.MustCompile(`^zep: NewClient: base URL \(not shown: it has '[@?#]'\) ` +
+var hiddenURLError = regexp.MustCompile(`^zep: NewClient: base URL ` +
+	`\(not shown: it has '[@?#]'\) ` +
 	`(is no URL|has user info \(set the API key with WithAPIKey\)|has no http:// or https://|` +
 	`has no host|has no valid port|has a query|has a fragment)` +
 	`: it must be like http://localhost:8000$`)
@@ -163,7 +166,8 @@ func FuzzBaseURL(f *testing.F) {
 		require.Equal(t, given.Host, parsed.Host)
 		require.Nil(t, parsed.User)
 		require.Empty(t, parsed.RawQuery+parsed.Fragment)
-		require.Equal(t, strings.TrimRight(given.EscapedPath(), "/")+"/api/v1/user/a%20b@c", parsed.EscapedPath())
+		require.Equal(t, strings.TrimRight(given.EscapedPath(), "/")+"/api/v1/user/a%20b@c",
+			parsed.EscapedPath())
 		require.Equal(t, target.EscapedPath(), parsed.EscapedPath())
 	})
 }
@@ -191,7 +195,8 @@ func FuzzRetryAfter(f *testing.F) {
 		require.GreaterOrEqual(t, asked, time.Duration(0))
 
 		clean := strings.TrimSpace(value)
-		if n, err := strconv.ParseUint(clean, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		n, err := strconv.ParseUint(clean, 10, 64)
+		if err == nil || errors.Is(err, strconv.ErrRange) {
 			require.Equal(t, time.Duration(min(n, 30))*time.Second, asked)
 		} else if date, err := http.ParseTime(clean); err == nil && date.After(at) {
 			require.Equal(t, date.Sub(at), asked)
@@ -247,7 +252,8 @@ func FuzzPathEscaping(f *testing.F) {
 			assert.Equal(t, before+id+after, req.URL.Path)
 			assert.Empty(t, req.URL.RawPath, "the default escaping")
 			assert.Empty(t, req.URL.RawQuery)
-			assert.Equal(t, req.URL.Path, path.Clean(req.URL.Path), "a router that cleans paths does not change it")
+			assert.Equal(t, req.URL.Path, path.Clean(req.URL.Path),
+				"a router that cleans paths does not change it")
 			segments := strings.Split(req.URL.Path, "/")
 			assert.Equal(t, id, segments[strings.Count(before, "/")])
 			assert.Len(t, segments, strings.Count(before+after, "/")+1)

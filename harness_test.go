@@ -125,7 +125,8 @@ func repeat(n int, s step) []step {
 // reportWritten tells the request's trace, as http.Transport does, that the request was written or
 // why it was not.
 func reportWritten(req *http.Request, err error) {
-	if trace := httptrace.ContextClientTrace(req.Context()); trace != nil && trace.WroteRequest != nil {
+	trace := httptrace.ContextClientTrace(req.Context())
+	if trace != nil && trace.WroteRequest != nil {
 		trace.WroteRequest(httptrace.WroteRequestInfo{Err: err})
 	}
 }

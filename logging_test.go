@@ -36,7 +36,9 @@ func TestWithLogger_AttemptsAndRetries(t *testing.T) {
 		answers(200, `{"user_id":"jane's-id"}`), answers(404, "not found: jane's-id"))
 	ctx := context.Background()
 	_, err := c.User.Update(ctx, &UpdateUserRequest{
-		UserID: "jane's-id", Email: "jane's-email", Metadata: Metadata{"jane's-key": "jane's-value"},
+		UserID:   "jane's-id",
+		Email:    "jane's-email",
+		Metadata: Metadata{"jane's-key": "jane's-value"},
 	})
 	require.NoError(t, err)
 	require.Error(t,

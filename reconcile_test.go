@@ -66,12 +66,16 @@ func TestReconcileAdd_User(t *testing.T) {
 			},
 			`,"email":"e","first_name":"f","last_name":"l","metadata":{"a":1}`, true,
 		},
-		"what the server changes":     {CreateUserRequest{Metadata: large}, `,"metadata":` + largeStored, true},
+		"what the server changes": {
+			CreateUserRequest{Metadata: large}, `,"metadata":` + largeStored, true,
+		},
 		"nil metadata, none stored":   {CreateUserRequest{}, `,"metadata":null`, true},
 		"nil metadata, empty stored":  {CreateUserRequest{}, `,"metadata":{}`, true},
 		"empty metadata, none stored": {CreateUserRequest{Metadata: Metadata{}}, ``, true},
-		"metadata of empty maps":      {CreateUserRequest{Metadata: Metadata{"a": Metadata{"b": Metadata{}}}}, ``, true},
-		"1.0 is 1":                    {CreateUserRequest{Metadata: Metadata{"a": 1.0}}, `,"metadata":{"a":1}`, true},
+		"metadata of empty maps": {
+			CreateUserRequest{Metadata: Metadata{"a": Metadata{"b": Metadata{}}}}, ``, true,
+		},
+		"1.0 is 1": {CreateUserRequest{Metadata: Metadata{"a": 1.0}}, `,"metadata":{"a":1}`, true},
 		"types of the caller": {
 			CreateUserRequest{Metadata: Metadata{
 				"a": struct{ B []int }{[]int{1}}, "c": json.Number("2"),
@@ -86,16 +90,27 @@ func TestReconcileAdd_User(t *testing.T) {
 			CreateUserRequest{Email: "e\x00", FirstName: "f\x00f", LastName: "l\xff"},
 			`,"email":"e","first_name":"ff","last_name":"l\ufffd"`, true,
 		},
-		"another email":              {CreateUserRequest{Email: "e"}, `,"email":"other"`, false},
-		"another first name":         {CreateUserRequest{FirstName: "f"}, `,"first_name":"F"`, false},
-		"another last name":          {CreateUserRequest{LastName: "l"}, ``, false},
-		"an email that was not sent": {CreateUserRequest{}, `,"email":"other"`, false},
-		"another value":              {CreateUserRequest{Metadata: Metadata{"a": 1}}, `,"metadata":{"a":2}`, false},
-		"another type":               {CreateUserRequest{Metadata: Metadata{"a": 1}}, `,"metadata":{"a":"1"}`, false},
-		"one key more":               {CreateUserRequest{Metadata: Metadata{"a": 1}}, `,"metadata":{"a":1,"b":null}`, false},
-		"one key less":               {CreateUserRequest{Metadata: Metadata{"a": 1, "b": nil}}, `,"metadata":{"a":1}`, false},
-		"a list in another order":    {CreateUserRequest{Metadata: Metadata{"a": []int{1, 2}}}, `,"metadata":{"a":[2,1]}`, false},
-		"metadata that was not sent": {CreateUserRequest{}, `,"metadata":{"a":1}`, false},
+		"another email":      {CreateUserRequest{Email: "e"}, `,"email":"other"`, false},
+		"another first name": {CreateUserRequest{FirstName: "f"}, `,"first_name":"F"`, false},
+		"another last name":  {CreateUserRequest{LastName: "l"}, ``, false},
+		"an email not sent":  {CreateUserRequest{}, `,"email":"other"`, false},
+		"another value": {
+			CreateUserRequest{Metadata: Metadata{"a": 1}}, `,"metadata":{"a":2}`, false,
+		},
+		"another type": {
+			CreateUserRequest{Metadata: Metadata{"a": 1}}, `,"metadata":{"a":"1"}`, false,
+		},
+		"one key more": {
+			CreateUserRequest{Metadata: Metadata{"a": 1}}, `,"metadata":{"a":1,"b":null}`, false,
+		},
+		"one key less": {
+			CreateUserRequest{Metadata: Metadata{"a": 1, "b": nil}}, `,"metadata":{"a":1}`, false,
+		},
+		"another order": {
+			CreateUserRequest{Metadata: Metadata{"a": []int{1, 2}}},
+			`,"metadata":{"a":[2,1]}`, false,
+		},
+		"metadata not sent": {CreateUserRequest{}, `,"metadata":{"a":1}`, false},
 		"another integer, rounded": {
 			CreateUserRequest{Metadata: Metadata{"n": int64(9007199254740993)}},
 			`,"metadata":{"n":9007199254740994}`, false,
@@ -144,14 +159,17 @@ func TestReconcileAdd_Session(t *testing.T) {
 			`,"user_id":"jane","metadata":{"a":1}`, true,
 		},
 		"what the server changes": {
-			CreateSessionRequest{Metadata: large}, `,"user_id":null,"metadata":` + largeStored, true,
+			CreateSessionRequest{Metadata: large},
+			`,"user_id":null,"metadata":` + largeStored, true,
 		},
-		"empty metadata":             {CreateSessionRequest{Metadata: Metadata{}}, `,"metadata":null`, true},
-		"another user":               {CreateSessionRequest{UserID: "jane"}, `,"user_id":"john"`, false},
-		"a user, none stored":        {CreateSessionRequest{UserID: "jane"}, `,"user_id":null`, false},
-		"no user, one stored":        {CreateSessionRequest{}, `,"user_id":"jane"`, false},
-		"other metadata":             {CreateSessionRequest{Metadata: Metadata{"a": 1}}, `,"metadata":{"a":2}`, false},
-		"metadata that was not sent": {CreateSessionRequest{}, `,"metadata":{"a":2}`, false},
+		"empty metadata":    {CreateSessionRequest{Metadata: Metadata{}}, `,"metadata":null`, true},
+		"another user":      {CreateSessionRequest{UserID: "jane"}, `,"user_id":"john"`, false},
+		"a user not stored": {CreateSessionRequest{UserID: "jane"}, `,"user_id":null`, false},
+		"a user stored":     {CreateSessionRequest{}, `,"user_id":"jane"`, false},
+		"other metadata": {
+			CreateSessionRequest{Metadata: Metadata{"a": 1}}, `,"metadata":{"a":2}`, false,
+		},
+		"metadata not sent": {CreateSessionRequest{}, `,"metadata":{"a":2}`, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -159,7 +177,8 @@ func TestReconcileAdd_Session(t *testing.T) {
 			req := test.req
 			req.SessionID = "s"
 			stored := `{"uuid":"u","session_id":"s"` + test.stored + `}`
-			c, s, _ := scripted(t, nil, answerLost, answers(400, sessionTaken), answers(200, stored))
+			c, s, _ := scripted(t, nil, answerLost, answers(400, sessionTaken),
+				answers(200, stored))
 			session, err := c.Session.Add(context.Background(), &req)
 			assert.Equal(t, "http://zep.test/zep/api/v1/sessions/s", s.requests()[2].url)
 			if test.created {
@@ -216,7 +235,7 @@ func TestReconcile_AmbiguousAttemptAmongOthers(t *testing.T) {
 				t.Run(first+" and "+second, func(t *testing.T) {
 					t.Parallel()
 					c, _, _ := scripted(t, nil,
-						steps[0], steps[1], answers(400, userTaken), answers(200, `{"user_id":"jane"}`))
+						steps[0], steps[1], answers(400, userTaken), answers(200, janeJSON))
 					_, err := c.User.Add(context.Background(), &CreateUserRequest{UserID: "jane"})
 					require.NoError(t, err)
 
@@ -234,13 +253,17 @@ func TestReconcileAdd_ReadBackFails(t *testing.T) {
 		readBack []step
 		want     []error
 	}{
-		"the server fails":       {repeat(4, answers(500, "")), []error{ErrServer}},
-		"no connection":          {repeat(4, neverDialled), nil},
-		"the key has expired":    {[]step{answers(401, "token is expired")}, []error{ErrUnauthorized}},
+		"the server fails": {repeat(4, answers(500, "")), []error{ErrServer}},
+		"no connection":    {repeat(4, neverDialled), nil},
+		"the key has expired": {
+			[]step{answers(401, "token is expired")}, []error{ErrUnauthorized},
+		},
 		"a redirect":             {[]step{answers(302, "", "Location", "/login")}, nil},
 		"an unexpected response": {repeat(4, answers(200, "<html>")), nil},
 		"null":                   {[]step{answers(200, "null")}, nil},
-		"an unknown path":        {[]step{answers(404, "404 page not found")}, []error{ErrEndpointNotFound}},
+		"an unknown path": {
+			[]step{answers(404, "404 page not found")}, []error{ErrEndpointNotFound},
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -278,7 +301,8 @@ func TestReconcileAdd_ContextEndsDuringReadBack(t *testing.T) {
 // This call did not create it.
 func TestReconcileAdd_DeletedSession(t *testing.T) {
 	t.Parallel()
-	c, _, _ := scripted(t, nil, answerLost, answers(400, sessionTaken), answers(404, "not found\n"))
+	c, _, _ := scripted(t, nil, answerLost, answers(400, sessionTaken),
+		answers(404, "not found\n"))
 	_, err := c.Session.Add(context.Background(), &CreateSessionRequest{SessionID: "s"})
 	assert.Equal(t, []error{ErrAlreadyExists}, matched(err))
 	assert.Equal(t, "POST", requireError(t, err).Method)
@@ -314,8 +338,12 @@ func TestReconcileAdd_StaysAmbiguous(t *testing.T) {
 func TestReconcileDelete_NotFound(t *testing.T) {
 	t.Parallel()
 	deletes := map[string]func(*Client) error{
-		"User.Delete":    func(c *Client) error { return c.User.Delete(context.Background(), "jane") },
-		"Session.Delete": func(c *Client) error { return c.Session.Delete(context.Background(), "s") },
+		"User.Delete": func(c *Client) error {
+			return c.User.Delete(context.Background(), "jane")
+		},
+		"Session.Delete": func(c *Client) error {
+			return c.Session.Delete(context.Background(), "s")
+		},
 	}
 	gone := answers(404, "not found\n")
 	for name, del := range deletes {
@@ -385,7 +413,8 @@ func TestReconcileUpdate_SentAgain(t *testing.T) {
 
 func TestReconcileAdd_KeepsRequestOptions(t *testing.T) {
 	t.Parallel()
-	c, s, _ := scripted(t, nil, answerLost, answers(400, userTaken), answers(200, `{"user_id":"jane"}`))
+	c, s, _ := scripted(t, nil, answerLost, answers(400, userTaken),
+		answers(200, `{"user_id":"jane"}`))
 	_, err := c.User.Add(context.Background(), &CreateUserRequest{UserID: "jane"},
 		RequestHeader("X-Trace", "t"))
 	require.NoError(t, err)

@@ -32,7 +32,8 @@ func TestCaptureResponse(t *testing.T) {
 		},
 		"the last of many errors": {
 			[]step{
-				answers(503, "1"), answers(500, "2"), answers(502, "3"), answers(503, "4", version...),
+				answers(503, "1"), answers(500, "2"), answers(502, "3"),
+				answers(503, "4", version...),
 			},
 			503, "4",
 		},
@@ -103,7 +104,10 @@ func TestCaptureResponse_NothingSent(t *testing.T) {
 			_, err := c.User.Update(ctx, &UpdateUserRequest{UserID: "j", Metadata: notJSON}, o)
 			return err
 		},
-		"ended context": func(o RequestOption) error { _, err := c.User.Get(ended, "jane", o); return err },
+		"ended context": func(o RequestOption) error {
+			_, err := c.User.Get(ended, "jane", o)
+			return err
+		},
 	} {
 		response := &http.Response{StatusCode: 999}
 		require.Error(t, call(CaptureResponse(&response)), name)
@@ -161,11 +165,12 @@ func TestResponse_HeaderNotModified(t *testing.T) {
 	for _, status := range []int{400, 302} {
 		header := http.Header{"X-Echo": {"Bearer " + secret}, "Location": {"http://zep.test/x"}}
 		kept := header.Clone()
-		c, _, _ := scripted(t, []Option{WithAPIKey(secret)}, func(req *http.Request) (*http.Response, error) {
-			resp, err := answers(status, "no")(req)
-			resp.Header = header
-			return resp, err
-		})
+		c, _, _ := scripted(t, []Option{WithAPIKey(secret)},
+			func(req *http.Request) (*http.Response, error) {
+				resp, err := answers(status, "no")(req)
+				resp.Header = header
+				return resp, err
+			})
 		_, err := c.User.Get(context.Background(), "jane")
 		assert.Equal(t, redacted, requireError(t, err).Header.Get("X-Echo"))
 		assert.Equal(t, kept, header)
@@ -195,18 +200,18 @@ func TestResponse_Unexpected(t *testing.T) {
 		call     func(*Client) error
 		attempts int // what the table of retries says of reads
 	}{
-		"null for a record":        {write(200, nil, "null\n"), get, 1},
-		"null in a list":           {write(200, nil, "[{},null]"), list, 1},
-		"a list for a record":      {write(200, nil, "[]"), get, 1},
-		"a record for a list":      {write(200, nil, "{}"), list, 1},
-		"a record of another type": {write(200, nil, `{"user_id":7}`), get, 1},
-		"nothing for a record":     {write(200, nil, ""), get, 4},
-		"nothing for a list":       {write(200, nil, ""), list, 4},
-		"no content":               {write(204, nil, ""), get, 4},
-		"text":                     {write(200, nil, "OK"), get, 4},
-		"HTML":                     {write(200, nil, "<!DOCTYPE html><title>welcome</title>"), get, 4},
-		"HTML for a list":          {write(200, nil, "<html></html>"), list, 4},
-		"half a record":            {write(200, nil, `{"user_id":"ja`), get, 4},
+		"null for a record":   {write(200, nil, "null\n"), get, 1},
+		"null in a list":      {write(200, nil, "[{},null]"), list, 1},
+		"a list for a record": {write(200, nil, "[]"), get, 1},
+		"a record for a list": {write(200, nil, "{}"), list, 1},
+		"another type":        {write(200, nil, `{"user_id":7}`), get, 1},
+		"empty for a record":  {write(200, nil, ""), get, 4},
+		"empty for a list":    {write(200, nil, ""), list, 4},
+		"no content":          {write(204, nil, ""), get, 4},
+		"text":                {write(200, nil, "OK"), get, 4},
+		"HTML":                {write(200, nil, "<!DOCTYPE html><title>welcome</title>"), get, 4},
+		"HTML for a list":     {write(200, nil, "<html></html>"), list, 4},
+		"half a record":       {write(200, nil, `{"user_id":"ja`), get, 4},
 		"shorter than Content-Length": {
 			write(200, map[string]string{"Content-Length": "100"}, `{"user_id":"jane"}`), get, 4,
 		},
@@ -232,7 +237,10 @@ func TestResponse_Unexpected(t *testing.T) {
 			assertOneLine(t, err.Error())
 		})
 	}
-	for name, body := range map[string]string{"null for a list": "null\n", "an empty list": "[]\n"} {
+	for name, body := range map[string]string{
+		"null for a list": "null\n",
+		"an empty list":   "[]\n",
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c, _ := clientWithServer(t, write(200, nil, body))
@@ -378,7 +386,8 @@ func TestResponse_TruncatedRefusal(t *testing.T) {
 		assert.Len(t, s.requests(), 2)
 	}
 	c, _, _ := scripted(t, nil, truncated(404, "not found\n"), answers(404, "not found\n"))
-	assert.Equal(t, []error{ErrNotFound}, matched(c.User.Delete(ctx, "jane")), "it was not this call that deleted it")
+	assert.Equal(t, []error{ErrNotFound}, matched(c.User.Delete(ctx, "jane")),
+		"it was not this call that deleted it")
 
 	c, _, _ = scripted(t, nil, truncated(400, userTaken), answers(400, userTaken))
 	_, err := c.User.Add(ctx, &CreateUserRequest{UserID: "jane"})
@@ -419,9 +428,11 @@ func TestResponse_BodyClosed(t *testing.T) {
 		status int
 		body   io.Reader
 	}{
-		"a success":           {200, strings.NewReader(janeJSON)},
-		"over the limit":      {200, strings.NewReader(strings.Repeat(" ", 10_000))},
-		"cut short":           {200, io.MultiReader(strings.NewReader("{"), failingReader{errors.New("cut")})},
+		"a success":      {200, strings.NewReader(janeJSON)},
+		"over the limit": {200, strings.NewReader(strings.Repeat(" ", 10_000))},
+		"cut short": {
+			200, io.MultiReader(strings.NewReader("{"), failingReader{errors.New("cut")}),
+		},
 		"a refusal":           {400, strings.NewReader("no")},
 		"an endless refusal":  {400, io.LimitReader(zeroReader{}, 10<<20)},
 		"a refusal cut short": {400, failingReader{errors.New("cut")}},

@@ -48,7 +48,9 @@ func (d *failureText) Errorf(format string, args ...any) { fmt.Fprintf(d, format
 // assertNoSecret fails if the text has the key, its hexadecimal form or a large part of it.
 func assertNoSecret(t *testing.T, text string) {
 	t.Helper()
-	for _, form := range []string{secret, fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret), "the-secret-of"} {
+	for _, form := range []string{
+		secret, fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret), "the-secret-of",
+	} {
 		if i := strings.Index(text, form); i >= 0 {
 			assert.Failf(t, "the text has the key", "%.300s", text[max(0, i-200):])
 			return
@@ -70,7 +72,8 @@ func TestSecrets_FormattedClient(t *testing.T) {
 
 	_, err = c.User.Get(context.Background(), "jane")
 	require.NoError(t, err)
-	assert.Equal(t, "Bearer "+secret, s.requests()[0].header.Get("Authorization"), "the key is sent")
+	assert.Equal(t, "Bearer "+secret, s.requests()[0].header.Get("Authorization"),
+		"the key is sent")
 	var b strings.Builder
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
 		fmt.Fprintf(&b, verb+verb, c, *c)
@@ -96,8 +99,10 @@ func TestSecrets_Error(t *testing.T) {
 		"in a header's second value":      withHeader(answers(400, "no"), "X-Echo", "a", secret),
 		"in the Location": answers(302, "",
 			"Location", "http://zep.test/"+secret+"?"+secret),
-		"in an unexpected response":    answers(200, `{"created_at":"`+secret+`"}`, "X-Echo", secret),
-		"in an error of the transport": failsWith(errors.New("malformed HTTP response: " + secret)),
+		"in an unexpected response": answers(200,
+			`{"created_at":"`+secret+`"}`, "X-Echo", secret),
+		"in an error of the transport": failsWith(
+			errors.New("malformed HTTP response: " + secret)),
 		"in a wrapped error": failsWith(
 			fmt.Errorf("broken: %w", textError("malformed MIME header line: "+secret))),
 		"in an error of the network": failsWith(&net.OpError{Op: "read", Err: textError(secret)}),
@@ -107,8 +112,10 @@ func TestSecrets_Error(t *testing.T) {
 			client  []Option
 			request []RequestOption
 		}{
-			"key of the client":  {[]Option{WithAPIKey(secret)}, nil},
-			"header of the call": {nil, []RequestOption{RequestHeader("Authorization", "Bearer "+secret)}},
+			"key of the client": {[]Option{WithAPIKey(secret)}, nil},
+			"header of the call": {
+				nil, []RequestOption{RequestHeader("Authorization", "Bearer "+secret)},
+			},
 		} {
 			t.Run(name+"/"+how, func(t *testing.T) {
 				t.Parallel()
@@ -129,7 +136,8 @@ func TestSecrets_Error(t *testing.T) {
 func TestSecrets_KeyWhereMessageIsCut(t *testing.T) {
 	t.Parallel()
 	for n := range 200 {
-		c, _, _ := scripted(t, []Option{WithAPIKey(secret)}, answers(200, strings.Repeat("x", n)+secret))
+		c, _, _ := scripted(t, []Option{WithAPIKey(secret)},
+			answers(200, strings.Repeat("x", n)+secret))
 		err := c.User.Delete(context.Background(), "jane", RequestMaxAttempts(1))
 		require.ErrorContains(t, err, redacted)
 		assertNoSecret(t, formatted(t, err))
@@ -214,7 +222,8 @@ func TestSecrets_EchoedRequest(t *testing.T) {
 		"HTTP/1.1 200 OK\r\nContent-Length: " + secret + "\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + secret + "\r\n\r\n",
 	} {
-		c := clientWithRawServer(t, func(conn net.Conn) { _, _ = io.WriteString(conn, head) }, WithAPIKey(secret))
+		c := clientWithRawServer(t, func(conn net.Conn) { _, _ = io.WriteString(conn, head) },
+			WithAPIKey(secret))
 		_, err := c.User.Get(context.Background(), "jane")
 		e := requireError(t, err)
 		assertNoSecret(t, formatted(t, e, *e))

@@ -30,7 +30,8 @@ import (
 func TestRedirect_NotFollowed(t *testing.T) {
 	t.Parallel()
 	var hits atomic.Int32
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hits.Add(1) }))
+	count := func(http.ResponseWriter, *http.Request) { hits.Add(1) }
+	elsewhere := httptest.NewServer(http.HandlerFunc(count))
 	t.Cleanup(elsewhere.Close)
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
@@ -75,7 +76,9 @@ func TestRedirect_NotFollowed(t *testing.T) {
 					location.Store(to)
 					_, get := c.User.Get(context.Background(), "jane")
 					_, add := c.User.Add(context.Background(), &CreateUserRequest{UserID: "jane"})
-					for _, err := range []error{get, add, c.User.Delete(context.Background(), "jane")} {
+					for _, err := range []error{
+						get, add, c.User.Delete(context.Background(), "jane"),
+					} {
 						e := requireError(t, err)
 						assert.Equal(t, status, e.StatusCode)
 						assert.Equal(t, 1, e.Attempts)
@@ -99,11 +102,12 @@ func clientWithTLSServer(
 ) (*Client, *atomic.Int32) {
 	t.Helper()
 	var requests atomic.Int32
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	handler := func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
 		w.Header().Set("X-Zep-Version", r.Proto)
 		_, _ = io.WriteString(w, janeJSON)
-	}))
+	}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(handler))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	configure(server)
 	server.StartTLS()
@@ -123,7 +127,8 @@ func TestTLS(t *testing.T) {
 	plain := func(*httptest.Server) {}
 	t.Run("minimum version", func(t *testing.T) {
 		t.Parallel()
-		assert.GreaterOrEqual(t, newTransport().TLSClientConfig.MinVersion, uint16(tls.VersionTLS12))
+		minVersion := newTransport().TLSClientConfig.MinVersion
+		assert.GreaterOrEqual(t, minVersion, uint16(tls.VersionTLS12))
 		c, requests := clientWithTLSServer(t, func(s *httptest.Server) {
 			s.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
 		}, "https://host/zep")
@@ -143,7 +148,8 @@ func TestTLS(t *testing.T) {
 	})
 	t.Run("HTTP/2", func(t *testing.T) {
 		t.Parallel()
-		c, _ := clientWithTLSServer(t, func(s *httptest.Server) { s.EnableHTTP2 = true }, "https://host/zep")
+		c, _ := clientWithTLSServer(t, func(s *httptest.Server) { s.EnableHTTP2 = true },
+			"https://host/zep")
 		health, err := c.Health(context.Background())
 		require.NoError(t, err)
 		assert.Equal(t, "HTTP/2.0", health.Version)
@@ -441,7 +447,8 @@ func resettingServer(t *testing.T) (address string, requests *atomic.Int32) {
 			case kind <= headers && flags&1 != 0: // DATA or HEADERS with END_STREAM
 				requests.Add(1)
 				_, _ = conn.Write([]byte{
-					0, 0, 4, reset, 0, head[5], head[6], head[7], head[8], 0, 0, 0, 1, // PROTOCOL_ERROR
+					0, 0, 4, reset, 0, head[5], head[6], head[7], head[8],
+					0, 0, 0, 1, // PROTOCOL_ERROR
 				})
 			}
 		}

@@ -264,7 +264,8 @@ func TestUpdates_InvalidUpdateNotQueued(t *testing.T) {
 	_, err := c.User.Update(context.Background(), &UpdateUserRequest{UserID: ".."})
 	require.ErrorIs(t, err, ErrInvalidID)
 	notJSON := Metadata{"f": func() {}}
-	_, err = c.User.Update(context.Background(), &UpdateUserRequest{UserID: "jane", Metadata: notJSON})
+	_, err = c.User.Update(context.Background(),
+		&UpdateUserRequest{UserID: "jane", Metadata: notJSON})
 	require.ErrorIs(t, err, ErrBadRequest)
 	assert.True(t, idle(c.updates))
 	assert.Empty(t, s.requests())

@@ -53,7 +53,9 @@ func newUploadServer(t *testing.T, opts ...zep.Option) *uploadServer {
 	}, opts...)...)
 	require.NoError(t, err)
 	_, err = l.client.Collection.Add(context.Background(), &zep.CreateCollectionRequest{
-		Name: "docs", EmbeddingDimensions: 8, IsAutoEmbedded: true, // the server has no model of 8 dimensions
+		Name:                "docs",
+		EmbeddingDimensions: 8,
+		IsAutoEmbedded:      true, // the server has no model of 8 dimensions
 	})
 	require.NoError(t, err)
 	return l
@@ -79,7 +81,8 @@ func (l *uploadServer) assertPages(t *testing.T, uuids []string, want int) {
 	stored := l.documents(t)
 	require.Len(t, stored, want)
 	for i, d := range stored {
-		require.Truef(t, strings.HasPrefix(d.Content, fmt.Sprintf("%d:", i)), "document %d is %.20q", i, d.Content)
+		require.Truef(t, strings.HasPrefix(d.Content, fmt.Sprintf("%d:", i)),
+			"document %d is %.20q", i, d.Content)
 		if i < len(uuids) {
 			require.Equal(t, d.UUID, uuids[i], "UUID %d", i)
 		}
@@ -155,8 +158,12 @@ func TestDocumentAdd_BatchFails(t *testing.T) {
 		"lost, and stored": {
 			zeptest.Fault{Status: 502, Apply: true}, false, 1000, 1500, zep.ErrServer, true,
 		},
-		"lost, and stored, with ids":    {zeptest.Fault{Status: 502, Apply: true}, true, 2000, 2000, nil, false},
-		"cut, and stored, with ids":     {zeptest.Fault{Cut: true, Apply: true}, true, 2000, 2000, nil, false},
+		"lost, and stored, with ids": {
+			zeptest.Fault{Status: 502, Apply: true}, true, 2000, 2000, nil, false,
+		},
+		"cut, and stored, with ids": {
+			zeptest.Fault{Cut: true, Apply: true}, true, 2000, 2000, nil, false,
+		},
 		"cut, and not stored, with ids": {zeptest.Fault{Cut: true}, true, 2000, 2000, nil, false},
 		"cut three times, and stored": {
 			zeptest.Fault{Cut: true, Apply: true, Times: 3}, true, 2000, 2000, nil, false,
@@ -171,7 +178,8 @@ func TestDocumentAdd_BatchFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := newUploadServer(t)
-			l.Inject(fault(zeptest.Fault{Times: 2}), fault(test.fault)) // the first lets two requests pass
+			pass := zeptest.Fault{Times: 2} // lets two requests pass
+			l.Inject(fault(pass), fault(test.fault))
 			documents := numberedPages(2000, 100, test.ids)
 			uuids, err := l.client.Document.Add(context.Background(), "docs", documents)
 			require.Len(t, uuids, test.returned)
@@ -287,7 +295,10 @@ func TestMemoryAdd_LostResponses(t *testing.T) {
 	t.Parallel()
 	const zero = "00000000-0000-0000-0000-000000000000"
 	publish := "failed to publish new messages: could not serialize access\n"
-	race := zeptest.Fault{Status: 400, Body: "bad request: session already exists with session_id: s\n"}
+	race := zeptest.Fault{
+		Status: 400,
+		Body:   "bad request: session already exists with session_id: s\n",
+	}
 	cut, lost := zeptest.Fault{Cut: true, Apply: true}, zeptest.Fault{Status: 502, Apply: true}
 	for name, test := range map[string]struct {
 		faults []zeptest.Fault
@@ -308,8 +319,10 @@ func TestMemoryAdd_LostResponses(t *testing.T) {
 			zep.ErrNotPublished, 1,
 		},
 		"not published, and lost": {[]zeptest.Fault{cut}, nil, 1},
-		"a race in every attempt": {[]zeptest.Fault{race, race, race, race}, zep.ErrAlreadyExists, 0},
-		"a failure":               {[]zeptest.Fault{{Status: 500}}, zep.ErrServer, 0},
+		"a race in every attempt": {
+			[]zeptest.Fault{race, race, race, race}, zep.ErrAlreadyExists, 0,
+		},
+		"a failure": {[]zeptest.Fault{{Status: 500}}, zep.ErrServer, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
