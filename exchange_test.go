@@ -83,17 +83,17 @@ func TestAttempt_OwnURL(t *testing.T) {
 func TestAttempt_TraceOfCaller(t *testing.T) {
 	t.Parallel()
 	for kind, call := range callKinds {
-		told := 0
+		writes := 0
 		ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
-			WroteRequest: func(httptrace.WroteRequestInfo) { told++ },
+			WroteRequest: func(httptrace.WroteRequestInfo) { writes++ },
 		})
 		c, _, _ := scripted(t, nil, answers(503, ""), answers(200, `{"user_id":"jane"}`))
 		require.NoError(t, call(ctx, c), kind)
-		assert.Equal(t, 2, told, kind)
+		assert.Equal(t, 2, writes, kind)
 	}
 }
 
-// TestAttempt_NetworkErrors has the errors of real connections.
+// TestAttempt_NetworkErrors checks the errors of real connections.
 func TestAttempt_NetworkErrors(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -166,17 +166,17 @@ func TestWriteTrace_ResentByTransport(t *testing.T) {
 	assert.ErrorContains(t, err, "may have been carried out")
 }
 
-// TestWriteTrace_ClosedByServer has a server that reads the request and closes the connection.
+// TestWriteTrace_ClosedByServer checks a server that reads the request and closes the connection.
 func TestWriteTrace_ClosedByServer(t *testing.T) {
 	t.Parallel()
-	c := clientWithRawServer(t, func(net.Conn) {}) // reads the request and closes the connection
+	c := clientWithRawServer(t, func(net.Conn) {})
 	err := writeNoRetry(context.Background(), c)
 	e := requireError(t, err)
 	assert.Equal(t, 1, e.Attempts)
 	assert.ErrorContains(t, err, "may have been carried out")
 }
 
-// TestWriteTrace_DialAfterWrite has a transport that sends more than once by itself.
+// TestWriteTrace_DialAfterWrite checks a transport that sends more than once by itself.
 func TestWriteTrace_DialAfterWrite(t *testing.T) {
 	t.Parallel()
 	c, s, _ := scripted(t, nil, func(req *http.Request) (*http.Response, error) {

@@ -242,7 +242,7 @@ func (f *fakeClock) waited() []time.Duration {
 	return append([]time.Duration(nil), f.waits...)
 }
 
-// The functions up to writeNoRetry are the tests' way to what the client does not export.
+// The declarations from here to writeNoRetry use internals of the client.
 
 // limitResponses sets the largest response that the client reads.
 func limitResponses(c *Client, bytes int64) { c.maxBody = bytes }
@@ -267,6 +267,13 @@ func idle(o *order) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.lines) == 0
+}
+
+// blockedOn returns for how many of its records the first waiter of r waits.
+func blockedOn(o *order, r record) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.lines[r][0].behind
 }
 
 var (
@@ -389,8 +396,6 @@ type recording struct {
 	}
 }
 
-func (r recording) String() string { return r.Scenario + ": " + r.Step }
-
 // recordings returns all of testdata.
 func recordings(t testing.TB) []recording {
 	t.Helper()
@@ -404,15 +409,6 @@ func recordings(t testing.TB) []recording {
 	}
 	require.NotEmpty(t, all)
 	return all
-}
-
-// Recording makes recording known to the tests of package zep_test.
-type Recording = recording
-
-// Recordings is recordings for the tests of package zep_test.
-func Recordings(t testing.TB) []Recording {
-	t.Helper()
-	return recordings(t)
 }
 
 // sentinels are all values that errors.Is finds in this package's errors.

@@ -316,12 +316,12 @@ func TestRequestOption_Validation(t *testing.T) {
 		opt  RequestOption
 		want string
 	}{
-		"nil":                 {nil, "request option 1 is nil"},
-		"timeout 0":           {RequestTimeout(0), "RequestTimeout(0s): want more than 0"},
-		"timeout negative":    {RequestTimeout(-1), "RequestTimeout(-1ns): want more than 0"},
-		"attempts 0":          {RequestMaxAttempts(0), "RequestMaxAttempts(0): want at least 1"},
-		"capture nil":         {CaptureResponse(nil), "CaptureResponse: the pointer is nil"},
-		"header without name": {RequestHeader("", "x"), `RequestHeader: "" is no header name`},
+		"nil":              {nil, "request option 1 is nil"},
+		"timeout 0":        {RequestTimeout(0), "RequestTimeout(0s): want more than 0"},
+		"timeout negative": {RequestTimeout(-1), "RequestTimeout(-1ns): want more than 0"},
+		"attempts 0":       {RequestMaxAttempts(0), "RequestMaxAttempts(0): want at least 1"},
+		"capture nil":      {CaptureResponse(nil), "CaptureResponse: the pointer is nil"},
+		"header empty":     {RequestHeader("", "x"), `RequestHeader: "" is no header name`},
 	}
 	for _, name := range []string{
 		"a b", "a:b", "a\nb", "a\x00b", "ä", "a(b", "a\"b", "a{b", "a\x7fb", "a/b", "a@b", "a,b",

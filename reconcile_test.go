@@ -162,7 +162,9 @@ func TestReconcileAdd_Session(t *testing.T) {
 			CreateSessionRequest{Metadata: large},
 			`,"user_id":null,"metadata":` + largeStored, true,
 		},
-		"empty metadata":    {CreateSessionRequest{Metadata: Metadata{}}, `,"metadata":null`, true},
+		"empty metadata": {
+			CreateSessionRequest{Metadata: Metadata{}}, `,"metadata":null`, true,
+		},
 		"another user":      {CreateSessionRequest{UserID: "jane"}, `,"user_id":"john"`, false},
 		"a user not stored": {CreateSessionRequest{UserID: "jane"}, `,"user_id":null`, false},
 		"a user stored":     {CreateSessionRequest{}, `,"user_id":"jane"`, false},
@@ -297,8 +299,8 @@ func TestReconcileAdd_ContextEndsDuringReadBack(t *testing.T) {
 	assert.Len(t, s.requests(), 3)
 }
 
-// TestReconcileAdd_DeletedSession has a session that cannot be read back because it was deleted.
-// This call did not create it.
+// TestReconcileAdd_DeletedSession checks a session that cannot be read back because it was
+// deleted. This call did not create it.
 func TestReconcileAdd_DeletedSession(t *testing.T) {
 	t.Parallel()
 	c, _, _ := scripted(t, nil, answerLost, answers(400, sessionTaken),

@@ -82,7 +82,8 @@ func TestCaptureResponse(t *testing.T) {
 	}
 }
 
-// TestCaptureResponse_NothingSent checks that the response of an earlier call is not left.
+// TestCaptureResponse_NothingSent checks that the variable does not keep the response of an
+// earlier call.
 func TestCaptureResponse_NothingSent(t *testing.T) {
 	t.Parallel()
 	ended, cancel := context.WithCancel(context.Background())
@@ -159,7 +160,7 @@ func TestCaptureResponse_HeaderIsCopy(t *testing.T) {
 	assert.Equal(t, "v", requireError(t, err).Header.Get("X-Zep-Version"))
 }
 
-// TestResponse_HeaderNotModified has a Transport that may return the same header again.
+// TestResponse_HeaderNotModified checks a header that the Transport may return again.
 func TestResponse_HeaderNotModified(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 302} {
@@ -455,8 +456,8 @@ type zeroReader struct{}
 
 func (zeroReader) Read(p []byte) (int, error) { return len(p), nil }
 
-// TestResponse_LargeBufferNotPooled checks that a large response does not keep its memory
-// allocated while small ones follow.
+// TestResponse_LargeBufferNotPooled checks that the memory of a large response is not kept for the
+// small ones that follow.
 func TestResponse_LargeBufferNotPooled(t *testing.T) {
 	for range 10 {
 		c, _, _ := scripted(t, nil, answers(200, janeJSON+strings.Repeat(" ", 2*maxPooled)))

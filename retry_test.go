@@ -139,7 +139,9 @@ func TestRetryTable(t *testing.T) {
 
 func TestOutcome_String(t *testing.T) {
 	t.Parallel()
-	names := []string{settled.String(), undone.String(), unknown.String(), failed.String()}
+	names := []string{
+		settled.String(), undone.String(), unknown.String(), failed.String(),
+	}
 	assert.Equal(t, []string{"settled", "undone", "unknown", "failed"}, names)
 	for _, row := range retryTable {
 		assert.True(t, slices.Contains(names, row.outcome), row.outcome)
@@ -286,7 +288,7 @@ func TestRetry_PostgreSQLError(t *testing.T) {
 	}
 }
 
-// TestRetry_WrappedPermanentError has a Transport that wraps its errors.
+// TestRetry_WrappedPermanentError checks a Transport that wraps its errors.
 func TestRetry_WrappedPermanentError(t *testing.T) {
 	t.Parallel()
 	for _, inner := range []error{
@@ -302,7 +304,7 @@ func TestRetry_WrappedPermanentError(t *testing.T) {
 	}
 }
 
-// TestRetry_WrappedConnectionRefused has a Transport that dials in its own way.
+// TestRetry_WrappedConnectionRefused checks a Transport that dials in its own way.
 func TestRetry_WrappedConnectionRefused(t *testing.T) {
 	t.Parallel()
 	attempt := failsWith(fmt.Errorf("the tunnel: %w", syscall.ECONNREFUSED))

@@ -81,7 +81,7 @@ func TestSecrets_FormattedClient(t *testing.T) {
 	assertNoSecret(t, b.String())
 }
 
-// TestSecrets_Error has servers and proxies that send back what they were sent.
+// TestSecrets_Error checks servers and proxies that send back what they were sent.
 func TestSecrets_Error(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 4<<10)
@@ -212,7 +212,7 @@ func errorTree(err error) []error {
 	return found
 }
 
-// TestSecrets_EchoedRequest has the errors of net/http, which quote the response.
+// TestSecrets_EchoedRequest checks the errors of net/http, which quote the response.
 func TestSecrets_EchoedRequest(t *testing.T) {
 	t.Parallel()
 	for _, head := range []string{

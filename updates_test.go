@@ -213,7 +213,7 @@ func TestUpdates_ContextEndsWhileWaiting(t *testing.T) {
 	close(held.pass)
 	require.NoError(t, <-first)
 	next := g.next(t)
-	assert.Contains(t, next.body, `"n":2`, "the cancelled update sent nothing")
+	assert.Contains(t, next.body, `"n":2`, "the canceled update sent nothing")
 	close(next.pass)
 	require.NoError(t, <-third)
 	assert.True(t, idle(c.updates))
@@ -235,7 +235,7 @@ func TestUpdates_WaitCountsTowardsDeadline(t *testing.T) {
 	assert.True(t, idle(c.updates))
 }
 
-// TestUpdates_FailedUpdateReleases has an update that is cancelled, and one that the server
+// TestUpdates_FailedUpdateReleases checks an update that is canceled, and one that the server
 // refuses.
 func TestUpdates_FailedUpdateReleases(t *testing.T) {
 	t.Parallel()
@@ -291,9 +291,9 @@ func TestWithConcurrentUpdates(t *testing.T) {
 	}
 }
 
-// TestUpdateQueue_CancelledWhenAcquired cancels a waiter at the time at which it becomes the
-// first. If the queue lost it, the next waiter would wait for ever.
-func TestUpdateQueue_CancelledWhenAcquired(t *testing.T) {
+// TestUpdateQueue_CanceledWhenAcquired cancels a waiter at the time at which it becomes the
+// first. If the queue lost it, the next waiter would wait forever.
+func TestUpdateQueue_CanceledWhenAcquired(t *testing.T) {
 	t.Parallel()
 	r := record{"user", "jane"}
 	rs := []record{r}
@@ -301,7 +301,7 @@ func TestUpdateQueue_CancelledWhenAcquired(t *testing.T) {
 		turn *turn
 		err  error
 	}
-	var cancelled, acquired int
+	var canceled, acquired int
 	for i := range 2000 {
 		o := &order{}
 		first, err := o.enter(context.Background(), rs)
@@ -324,7 +324,7 @@ func TestUpdateQueue_CancelledWhenAcquired(t *testing.T) {
 			cancel()
 		}
 		if got := <-second; got.err != nil {
-			cancelled++
+			canceled++
 			require.ErrorIs(t, got.err, context.Canceled)
 		} else {
 			acquired++
@@ -341,12 +341,12 @@ func TestUpdateQueue_CancelledWhenAcquired(t *testing.T) {
 		require.True(t, idle(o))
 		cancel()
 	}
-	t.Logf("%d were cancelled, %d acquired the record", cancelled, acquired)
+	t.Logf("%d were canceled, %d acquired the record", canceled, acquired)
 }
 
-// TestUpdateQueue_CancelledInTheMiddle cancels a waiter behind one that still waits for another
+// TestUpdateQueue_CanceledInTheMiddle cancels a waiter behind one that still waits for another
 // record.
-func TestUpdateQueue_CancelledInTheMiddle(t *testing.T) {
+func TestUpdateQueue_CanceledInTheMiddle(t *testing.T) {
 	t.Parallel()
 	a, b := record{"document", "a"}, record{"document", "b"}
 	o := &order{}
@@ -368,10 +368,7 @@ func TestUpdateQueue_CancelledInTheMiddle(t *testing.T) {
 	waitUntil(t, "the third waits for b", func() bool { return waiting(o, b) == 1 })
 	cancel()
 	require.ErrorIs(t, <-third, context.Canceled)
-	o.mu.Lock()
-	behind := o.lines[b][0].behind
-	o.mu.Unlock()
-	assert.Equal(t, 1, behind, "a is not free")
+	assert.Equal(t, 1, blockedOn(o, b), "a is not free")
 	assert.Empty(t, second)
 	o.leave(first)
 	o.leave(<-second)

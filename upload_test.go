@@ -26,47 +26,47 @@ type uploadServer struct {
 	*zeptest.Server
 	client *zep.Client
 
-	mu     sync.Mutex
-	bodies []int // their sizes
+	mu    sync.Mutex
+	sizes []int // of the bodies
 }
 
 // newUploadServer starts an uploadServer. Its client does not wait between attempts.
 func newUploadServer(t *testing.T, opts ...zep.Option) *uploadServer {
 	t.Helper()
-	l := &uploadServer{}
-	l.Server, _ = startServer(t)
+	s := &uploadServer{}
+	s.Server, _ = startServer(t)
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/document") {
 			body, err := io.ReadAll(r.Body)
 			assert.NoError(t, err)
 			r.Body = io.NopCloser(bytes.NewReader(body))
-			l.mu.Lock()
-			l.bodies = append(l.bodies, len(body))
-			l.mu.Unlock()
+			s.mu.Lock()
+			s.sizes = append(s.sizes, len(body))
+			s.mu.Unlock()
 		}
-		l.ServeHTTP(w, r)
+		s.ServeHTTP(w, r)
 	}))
 	t.Cleanup(front.Close)
 	var err error
-	l.client, err = zep.NewClient(append([]zep.Option{
+	s.client, err = zep.NewClient(append([]zep.Option{
 		zep.WithBaseURL(front.URL), zep.WithAPIKey(""), zep.WithBackoff(0, 0),
 	}, opts...)...)
 	require.NoError(t, err)
-	_, err = l.client.Collection.Add(context.Background(), &zep.CreateCollectionRequest{
+	_, err = s.client.Collection.Add(context.Background(), &zep.CreateCollectionRequest{
 		Name:                "docs",
 		EmbeddingDimensions: 8,
 		IsAutoEmbedded:      true, // the server has no model of 8 dimensions
 	})
 	require.NoError(t, err)
-	return l
+	return s
 }
 
 // documents returns the documents of the server in the order of their creation.
-func (l *uploadServer) documents(t *testing.T) (documents []*zep.Document) {
+func (s *uploadServer) documents(t *testing.T) (documents []*zep.Document) {
 	t.Helper()
 	const path = "/api/v1/collection/docs/document/list/get"
 	response := httptest.NewRecorder()
-	l.ServeHTTP(response, httptest.NewRequest(http.MethodPost, path, strings.NewReader("{}")))
+	s.ServeHTTP(response, httptest.NewRequest(http.MethodPost, path, strings.NewReader("{}")))
 	if response.Code == http.StatusNotFound {
 		return nil
 	}
@@ -76,9 +76,9 @@ func (l *uploadServer) documents(t *testing.T) (documents []*zep.Document) {
 
 // assertPages checks that the server has exactly the first pages, each once and in order, and that
 // the UUIDs are theirs.
-func (l *uploadServer) assertPages(t *testing.T, uuids []string, want int) {
+func (s *uploadServer) assertPages(t *testing.T, uuids []string, want int) {
 	t.Helper()
-	stored := l.documents(t)
+	stored := s.documents(t)
 	require.Len(t, stored, want)
 	for i, d := range stored {
 		require.Truef(t, strings.HasPrefix(d.Content, fmt.Sprintf("%d:", i)),
@@ -114,21 +114,21 @@ func TestDocumentAdd_Batches(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(test.documents, " of ", test.size), func(t *testing.T) {
 			t.Parallel()
-			l := newUploadServer(t)
+			s := newUploadServer(t)
 			documents := numberedPages(test.documents, test.size, false)
-			uuids, err := l.client.Document.Add(context.Background(), "docs", documents)
+			uuids, err := s.client.Document.Add(context.Background(), "docs", documents)
 			require.NoError(t, err)
 			require.Len(t, uuids, test.documents)
-			l.assertPages(t, uuids, test.documents)
-			assert.Len(t, l.bodies, test.requests)
-			for _, size := range l.bodies {
+			s.assertPages(t, uuids, test.documents)
+			assert.Len(t, s.sizes, test.requests)
+			for _, size := range s.sizes {
 				assert.LessOrEqual(t, size, 5<<20)
 			}
 		})
 	}
 }
 
-// TestDocumentAdd_BatchFails has 2,000 documents, of which the third request fails.
+// TestDocumentAdd_BatchFails sends 2,000 documents, and lets the third request fail.
 func TestDocumentAdd_BatchFails(t *testing.T) {
 	t.Parallel()
 	fault := func(f zeptest.Fault) zeptest.Fault {
@@ -177,13 +177,13 @@ func TestDocumentAdd_BatchFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := newUploadServer(t)
+			s := newUploadServer(t)
 			pass := zeptest.Fault{Times: 2} // lets two requests pass
-			l.Inject(fault(pass), fault(test.fault))
+			s.Inject(fault(pass), fault(test.fault))
 			documents := numberedPages(2000, 100, test.ids)
-			uuids, err := l.client.Document.Add(context.Background(), "docs", documents)
+			uuids, err := s.client.Document.Add(context.Background(), "docs", documents)
 			require.Len(t, uuids, test.returned)
-			l.assertPages(t, uuids, test.stored)
+			s.assertPages(t, uuids, test.stored)
 			if test.returned == 2000 {
 				require.NoError(t, err)
 				return
@@ -211,22 +211,22 @@ func TestDocumentAdd_PartlyStoredBefore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := newUploadServer(t)
-			before, err := l.client.Document.Add(ctx, "docs", numberedPages(2, 100, true))
+			s := newUploadServer(t)
+			before, err := s.client.Document.Add(ctx, "docs", numberedPages(2, 100, true))
 			require.NoError(t, err)
-			l.Inject(fault)
-			uuids, err := l.client.Document.Add(ctx, "docs", numberedPages(3, 100, true))
+			s.Inject(fault)
+			uuids, err := s.client.Document.Add(ctx, "docs", numberedPages(3, 100, true))
 			require.ErrorIs(t, err, zep.ErrAlreadyExists)
 			assert.Empty(t, uuids)
-			l.assertPages(t, before, 2)
+			s.assertPages(t, before, 2)
 
 			// A document that was removed keeps its id.
-			require.NoError(t, l.client.Document.DeleteAll(ctx, "docs", before))
-			l.Inject(fault)
-			_, err = l.client.Document.Add(ctx, "docs", numberedPages(2, 100, true))
+			require.NoError(t, s.client.Document.DeleteAll(ctx, "docs", before))
+			s.Inject(fault)
+			_, err = s.client.Document.Add(ctx, "docs", numberedPages(2, 100, true))
 			require.ErrorIs(t, err, zep.ErrAlreadyExists)
 			require.NotErrorIs(t, err, zep.ErrNotFound)
-			assert.Empty(t, l.documents(t))
+			assert.Empty(t, s.documents(t))
 		})
 	}
 }
@@ -236,10 +236,10 @@ func TestDocumentAdd_PartlyStoredBefore(t *testing.T) {
 func TestDocumentUpdateAll_KeepsOtherFields(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	l := newUploadServer(t)
-	uuids, err := l.client.Document.Add(ctx, "docs", numberedPages(4, 100, true))
+	s := newUploadServer(t)
+	uuids, err := s.client.Document.Add(ctx, "docs", numberedPages(4, 100, true))
 	require.NoError(t, err)
-	require.NoError(t, l.client.Document.UpdateAll(ctx, "docs", []*zep.UpdateDocumentRequest{
+	require.NoError(t, s.client.Document.UpdateAll(ctx, "docs", []*zep.UpdateDocumentRequest{
 		{UUID: uuids[0], DocumentID: "renamed"},
 		{UUID: uuids[1], Metadata: zep.Metadata{"changed": true}},
 		{UUID: uuids[2], DocumentID: "both", Metadata: zep.Metadata{"changed": true}},
@@ -247,7 +247,7 @@ func TestDocumentUpdateAll_KeepsOtherFields(t *testing.T) {
 		{UUID: unknownUUID, DocumentID: "nobody's"},
 		{UUID: uuids[3], DocumentID: "page 0"}, // no longer in use
 	}))
-	documents, err := l.client.Document.GetByUUIDs(ctx, "docs", uuids)
+	documents, err := s.client.Document.GetByUUIDs(ctx, "docs", uuids)
 	require.NoError(t, err)
 	got := map[string]string{}
 	for _, d := range documents {
@@ -265,32 +265,32 @@ func TestDocumentUpdateAll_KeepsOtherFields(t *testing.T) {
 func TestDocumentLists_MissingDocuments(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	l := newUploadServer(t)
-	uuids, err := l.client.Document.Add(ctx, "docs", numberedPages(3, 100, true))
+	s := newUploadServer(t)
+	uuids, err := s.client.Document.Add(ctx, "docs", numberedPages(3, 100, true))
 	require.NoError(t, err)
 	ids, unknown := make([]string, 600), make([]string, 600)
 	for i := range ids {
 		ids[i] = fmt.Sprint("unknown ", i)
 		unknown[i] = fmt.Sprintf("00000000-0000-4000-8000-%012d", i)
 	}
-	documents, err := l.client.Document.GetByIDs(ctx, "docs", append(ids, "page 2"))
+	documents, err := s.client.Document.GetByIDs(ctx, "docs", append(ids, "page 2"))
 	require.NoError(t, err)
 	require.Len(t, documents, 1)
 	assert.Equal(t, uuids[2], documents[0].UUID)
-	documents, err = l.client.Document.GetByUUIDs(ctx, "docs", unknown)
+	documents, err = s.client.Document.GetByUUIDs(ctx, "docs", unknown)
 	require.NoError(t, err)
 	assert.Equal(t, []*zep.Document{}, documents)
-	_, err = l.client.Document.GetByUUIDs(ctx, "documents", unknown)
+	_, err = s.client.Document.GetByUUIDs(ctx, "documents", unknown)
 	require.ErrorIs(t, err, zep.ErrNotFound, "the collection")
 
-	require.ErrorIs(t, l.client.Document.DeleteAll(ctx, "docs", unknown), zep.ErrNotFound)
-	require.NoError(t, l.client.Document.DeleteAll(ctx, "docs", append(unknown, uuids[0])))
-	l.Inject(zeptest.Fault{Cut: true, Apply: true}, zeptest.Fault{Status: 502, Apply: true})
-	require.NoError(t, l.client.Document.DeleteAll(ctx, "docs", uuids[:2]), "with lost responses")
-	assert.Len(t, l.documents(t), 1)
+	require.ErrorIs(t, s.client.Document.DeleteAll(ctx, "docs", unknown), zep.ErrNotFound)
+	require.NoError(t, s.client.Document.DeleteAll(ctx, "docs", append(unknown, uuids[0])))
+	s.Inject(zeptest.Fault{Cut: true, Apply: true}, zeptest.Fault{Status: 502, Apply: true})
+	require.NoError(t, s.client.Document.DeleteAll(ctx, "docs", uuids[:2]), "with lost responses")
+	assert.Len(t, s.documents(t), 1)
 }
 
-// TestMemoryAdd_LostResponses has a server that handles a request and loses the response.
+// TestMemoryAdd_LostResponses uses a server that handles a request and loses the response.
 func TestMemoryAdd_LostResponses(t *testing.T) {
 	t.Parallel()
 	const zero = "00000000-0000-0000-0000-000000000000"
@@ -353,7 +353,7 @@ func TestMemoryAdd_LostResponses(t *testing.T) {
 	}
 }
 
-// TestMemoryAdd_UUIDTaken has messages whose UUIDs the caller chose, one of them twice.
+// TestMemoryAdd_UUIDTaken sends messages whose UUIDs the caller chose, one of them twice.
 func TestMemoryAdd_UUIDTaken(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -380,7 +380,7 @@ func TestMemoryAdd_UUIDTaken(t *testing.T) {
 	}
 }
 
-// TestCollection_LostResponses has a server that handles a request and loses the response.
+// TestCollection_LostResponses uses a server that handles a request and loses the response.
 func TestCollection_LostResponses(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
