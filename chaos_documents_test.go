@@ -16,7 +16,7 @@ import (
 	"github.com/zep-go/zep/zeptest"
 )
 
-// chaosDocumentCall is what became of one add of documents.
+// chaosDocumentCall is one add of documents, with its result.
 type chaosDocumentCall struct {
 	*chaosCall
 	chaosVerdict chaosVerdict
@@ -24,11 +24,11 @@ type chaosDocumentCall struct {
 	uuids        []string
 }
 
-// TestChaosDocuments: the UUIDs that are returned are those on the server, and nothing is
-// stored twice, with DocumentIDs or without.
+// TestChaosDocuments checks that the returned UUIDs are the stored ones, and that nothing is
+// stored twice, with DocumentIDs and without.
 func TestChaosDocuments(t *testing.T) {
 	chaosEachSeed(t, func(t *testing.T, seed uint64) {
-		c := newChaosRun(t, seed, chaosAsItIs)
+		c := newChaosRun(t, seed, chaosUnwrapped)
 		_, err := c.direct.Collection.Add(context.Background(),
 			&zep.CreateCollectionRequest{
 				Name:                "chaos",
@@ -49,7 +49,7 @@ func TestChaosDocuments(t *testing.T) {
 		total := 0
 		for _, d := range chaosEveryDocument(t, c.server) {
 			if stored[d.Content] != nil {
-				c.complain(chaosDuplicated, "\t%.60q is stored twice", d.Content)
+				c.violation(chaosDuplicated, "\t%.60q is stored twice", d.Content)
 			}
 			stored[d.Content] = d
 			total++
@@ -58,14 +58,14 @@ func TestChaosDocuments(t *testing.T) {
 			add.compare(stored)
 		}
 		for content := range stored {
-			c.complain(chaosWrong, "\tnobody has sent %.60q", content)
+			c.violation(chaosWrong, "\twas never sent: %.60q", content)
 		}
 		t.Logf("seed %d: %d documents", seed, total)
 		c.report()
 	})
 }
 
-// chaosEveryDocument asks for all of them at once, which the client never does.
+// chaosEveryDocument asks the server for all documents at once, which the client never does.
 func chaosEveryDocument(t *testing.T, server *zeptest.Server) (documents []*zep.Document) {
 	req := httptest.NewRequest(http.MethodPost, "/api/v1/collection/chaos/document/list/get",
 		strings.NewReader("{}"))
@@ -76,7 +76,7 @@ func chaosEveryDocument(t *testing.T, server *zeptest.Server) (documents []*zep.
 	return documents
 }
 
-// addDocuments uploads some: usually a few, sometimes large ones, sometimes enough for three
+// addDocuments uploads a few documents, sometimes large ones, sometimes enough for three
 // batches.
 func (w *chaosWriter) addDocuments(i int) chaosDocumentCall {
 	n, size := 1+w.IntN(4), w.IntN(100)
@@ -88,11 +88,11 @@ func (w *chaosWriter) addDocuments(i int) chaosDocumentCall {
 	}
 	withIDs := w.IntN(2) == 0
 	add := chaosDocumentCall{
-		chaosCall: w.ofOwn(w.newCall(true, "add %d documents, with ids: %t", n, withIDs)),
+		chaosCall: w.private(w.newCall(true, "add %d documents, with ids: %t", n, withIDs)),
 	}
-	add.single, add.batched, add.final = true, true, !withIDs
+	add.nonIdempotent, add.batched, add.noRetry = true, true, !withIDs
 	if n > 1000 {
-		add.timeout = 0 // it takes a while
+		add.timeout = 0 // the upload takes longer
 	}
 	padding := strings.Repeat("x", size)
 	for i := range n {
@@ -112,38 +112,38 @@ func (w *chaosWriter) addDocuments(i int) chaosDocumentCall {
 		})
 	switch {
 	case add.chaosVerdict == exists, add.chaosVerdict == missing:
-		add.complain(chaosWrong, "refused")
+		add.violation(chaosWrong, "refused by the server")
 	case add.chaosVerdict == acknowledged && len(add.uuids) != n:
-		add.complain(chaosLost, "%d UUIDs for %d documents", len(add.uuids), n)
+		add.violation(chaosLost, "%d UUIDs for %d documents", len(add.uuids), n)
 	case add.chaosVerdict != acknowledged && (len(add.uuids)%500 != 0 || len(add.uuids) >= n):
-		add.complain(chaosWrong, "%d UUIDs for the batches before the one that failed",
+		add.violation(chaosWrong, "%d UUIDs for the batches before the failed one",
 			len(add.uuids))
 	}
 	return add
 }
 
-// compare takes its documents out of those that are stored.
+// compare checks the stored documents of the add, and removes them from stored.
 func (add chaosDocumentCall) compare(stored map[string]*zep.Document) {
 	const batch = 500
-	there := 0 // of the batch that failed
+	there := 0 // in the batch that failed
 	for i, d := range add.documents {
 		got := stored[d.Content]
 		delete(stored, d.Content)
 		switch {
 		case i < len(add.uuids) && got == nil:
-			add.complain(chaosLost, "document %d is not there", i)
+			add.violation(chaosLost, "document %d is missing", i)
 		case i < len(add.uuids) && (got.UUID != add.uuids[i] || got.DocumentID != d.DocumentID):
-			add.complain(chaosWrong, "document %d (%q) is %s (%q) on the server, and not %s", i,
+			add.violation(chaosWrong, "document %d (%q) is stored as %s (%q), not as %s", i,
 				d.DocumentID, got.UUID, got.DocumentID, add.uuids[i])
 		case i >= len(add.uuids) && got != nil &&
-			(add.chaosVerdict == undone || i >= len(add.uuids)+batch):
-			add.complain(chaosWrong, "document %d is there, and must not be", i)
+			(add.chaosVerdict == notDone || i >= len(add.uuids)+batch):
+			add.violation(chaosWrong, "document %d must not be stored", i)
 		case i >= len(add.uuids) && got != nil:
 			there++
 		}
 	}
 	if failed := min(batch, len(add.documents)-len(add.uuids)); there != 0 && there != failed {
-		add.complain(chaosWrong, "%d of the %d documents of the batch that failed are there",
+		add.violation(chaosWrong, "%d of the %d documents of the failed batch are stored",
 			there, failed)
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/zep-go/zep/zeptest"
 )
 
-// chaosMemoryCall is what became of one add of messages.
+// chaosMemoryCall is one add of messages, with its result.
 type chaosMemoryCall struct {
 	*chaosCall
 	chaosVerdict chaosVerdict
@@ -24,7 +24,7 @@ type chaosMemoryCall struct {
 	sent         []*zep.Message
 }
 
-// TestChaosMemory: messages are stored once, in sessions of which some are not there yet.
+// TestChaosMemory checks that messages are stored once, also in sessions that do not exist yet.
 func TestChaosMemory(t *testing.T) {
 	chaosEachSeed(t, func(t *testing.T, seed uint64) {
 		const inAll, seeded, shared = 50, 25, 8
@@ -39,7 +39,7 @@ func TestChaosMemory(t *testing.T) {
 				chaosResource: chaosMessages,
 				id:            chaosMessage(i),
 				kept:          map[string]string{},
-				maybe:         map[string]string{},
+				possible:      map[string]string{},
 			}
 			_, err := chaosMessages.add(ctx, c.direct, chaosMessage(i), chaosContent{})
 			require.NoError(t, err)
@@ -74,7 +74,7 @@ func TestChaosMemory(t *testing.T) {
 			for m, err := range c.direct.Message.All(ctx, session) {
 				require.NoError(t, err)
 				if stored[m.Content] != nil {
-					c.complain(chaosDuplicated, "\t%q is stored twice", m.Content)
+					c.violation(chaosDuplicated, "\t%q is stored twice", m.Content)
 				}
 				stored[m.Content] = m
 				order[m.Content] = total
@@ -85,7 +85,7 @@ func TestChaosMemory(t *testing.T) {
 			add.compare(stored, order)
 		}
 		for content := range stored {
-			c.complain(chaosWrong, "\tnobody has sent %q", content)
+			c.violation(chaosWrong, "\twas never sent: %q", content)
 		}
 		for _, r := range updated {
 			seen, err := chaosMessages.get(ctx, c.direct, r.id)
@@ -97,13 +97,13 @@ func TestChaosMemory(t *testing.T) {
 	})
 }
 
-// addMessages adds some to a session. Every tenth brings a UUID of its own.
+// addMessages adds n messages to a session. One in ten has a UUID chosen by the caller.
 func (w *chaosWriter) addMessages(session string, n int) chaosMemoryCall {
 	add := chaosMemoryCall{
-		chaosCall: w.ofOwn(w.newCall(true, "add %d messages to %s", n, session)),
+		chaosCall: w.private(w.newCall(true, "add %d messages to %s", n, session)),
 		session:   session,
 	}
-	add.single = true
+	add.nonIdempotent = true
 	for i := range n {
 		m := &zep.Message{
 			Role:     zep.RoleHuman,
@@ -122,14 +122,14 @@ func (w *chaosWriter) addMessages(session string, n int) chaosMemoryCall {
 		})
 	switch {
 	case add.chaosVerdict == exists, add.chaosVerdict == missing:
-		add.complain(chaosWrong, "refused")
+		add.violation(chaosWrong, "refused by the server")
 	case add.chaosVerdict == acknowledged && add.done() == 0:
-		add.complain(chaosLost, "acknowledged, and not done")
+		add.violation(chaosLost, "acknowledged, and not done")
 	}
 	return add
 }
 
-// readMessages looks for what the goroutine has added to a session.
+// readMessages looks for the messages that the goroutine has added to a session.
 func (w *chaosWriter) readMessages(adds []chaosMemoryCall, session string) {
 	call := w.newCall(false, "read all messages of %s", session)
 	found := map[string]int{}
@@ -143,19 +143,19 @@ func (w *chaosWriter) readMessages(adds []chaosMemoryCall, session string) {
 		return nil
 	})
 	for _, add := range adds {
-		if v != acknowledged || add.session != session || add.chaosVerdict == later {
+		if v != acknowledged || add.session != session || add.chaosVerdict == possiblyLater {
 			continue
 		}
 		for _, m := range add.sent {
 			if n := found[m.Content]; n > 1 || n == 0 && add.chaosVerdict == acknowledged ||
-				n > 0 && add.chaosVerdict == undone {
-				call.complain(chaosWrong, "%q came %d times", m.Content, n)
+				n > 0 && add.chaosVerdict == notDone {
+				call.violation(chaosWrong, "%q was found %d times", m.Content, n)
 			}
 		}
 	}
 }
 
-// compare takes its messages out of those that are stored.
+// compare checks the stored messages of the add, and removes them from stored.
 func (add chaosMemoryCall) compare(stored map[string]*zep.Message, order map[string]int) {
 	there, before := 0, -1
 	for _, m := range add.sent {
@@ -166,29 +166,31 @@ func (add chaosMemoryCall) compare(stored map[string]*zep.Message, order map[str
 		delete(stored, m.Content)
 		there++
 		if m.UUID != "" && m.UUID != got.UUID {
-			add.complain(chaosWrong, "%q was sent with UUID %s, and is stored with %s", m.Content,
+			add.violation(chaosWrong, "%q was sent with UUID %s, and is stored with %s", m.Content,
 				m.UUID, got.UUID)
 		}
 		if order[m.Content] < before {
-			add.complain(chaosWrong, "%q came before those before it", m.Content)
+			add.violation(chaosWrong, "%q is stored before its predecessor", m.Content)
 		}
 		before = order[m.Content]
 	}
 	switch {
 	case add.chaosVerdict == acknowledged && there < len(add.sent):
-		add.complain(chaosLost, "%d of %d messages are stored", there, len(add.sent))
-	case add.chaosVerdict == undone && there > 0:
-		add.complain(chaosWrong, "%d messages are stored, and none must be", there)
+		add.violation(chaosLost, "%d of %d messages are stored", there, len(add.sent))
+	case add.chaosVerdict == notDone && there > 0:
+		add.violation(chaosWrong, "%d messages are stored, but none must be", there)
 	case there != 0 && there != len(add.sent):
-		add.complain(chaosWrong, "%d of %d messages are stored", there, len(add.sent))
+		add.violation(chaosWrong, "%d of %d messages are stored", there, len(add.sent))
 	}
 }
 
-// chaosRaceToCreate makes the server refuse adds to a session that another is just creating, as
-// a real one does: of the first two that meet within a few milliseconds, one.
+// chaosRaceToCreate makes the server refuse an add to a session that another add is creating, as
+// a real server does: of the first two adds within a few milliseconds, one is refused.
 func chaosRaceToCreate(server http.Handler) http.Handler {
 	var mu sync.Mutex
-	first := map[string]chan struct{}{} // by path: closed when the second comes; nil when it is over
+	// first has a channel for each path, which is closed when the second add comes. It is nil
+	// after the race.
+	first := map[string]chan struct{}{}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/memory") {
 			server.ServeHTTP(w, r)
@@ -224,7 +226,7 @@ func chaosRaceToCreate(server http.Handler) http.Handler {
 	})
 }
 
-// chaosMessages are those of one session. Of a message, an update changes the metadata alone.
+// chaosMessages are the messages of one session. An update changes the metadata only.
 var chaosMessages = &chaosResource{
 	name: "message",
 	add: func(ctx context.Context, c *zep.Client, id string, content chaosContent,
@@ -261,5 +263,5 @@ func chaosViewOfMessage(m *zep.Message) *chaosView {
 	}
 }
 
-// chaosMessage is the UUID of the ith message that is shared.
+// chaosMessage returns the UUID of the ith shared message.
 func chaosMessage(i int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", i) }

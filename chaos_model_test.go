@@ -10,20 +10,20 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// chaosView is a user or a session, as the model sees it.
+// chaosView is a user, a session or a message, as the model sees it.
 type chaosView struct {
 	id, uuid string
 	row      int64
 	values   map[string]string
 }
 
-// chaosContent is what a write says of a record.
+// chaosContent is the content that a write sends.
 type chaosContent struct {
-	name, owner string // of users and of sessions
+	name, owner string // of users, and of sessions
 	metadata    zep.Metadata
 }
 
-// values are the content, flat.
+// values returns the content as a flat map.
 func (c chaosContent) values() map[string]string {
 	values := map[string]string{}
 	chaosFlatten(values, "", c.metadata)
@@ -71,7 +71,7 @@ func chaosViewOfSession(s *zep.Session) *chaosView {
 	}
 }
 
-// A chaosResource is a service, as the model calls it.
+// chaosResource calls one service for the model.
 type chaosResource struct {
 	name string
 	add  func(ctx context.Context, c *zep.Client, id string, content chaosContent,
@@ -81,7 +81,7 @@ type chaosResource struct {
 	get func(ctx context.Context, c *zep.Client, id string,
 		opts ...zep.RequestOption) (*chaosView, error)
 	delete func(ctx context.Context, c *zep.Client, id string, opts ...zep.RequestOption) error
-	// walk takes chunks of a size, or goes as fast as it can with 0.
+	// walk uses ListChunked with the size, or All if the size is 0.
 	walk func(ctx context.Context, c *zep.Client, size int, visit func(*chaosView) bool,
 		opts ...zep.RequestOption) error
 }
@@ -182,47 +182,47 @@ func chaosWalk[T any](all func(func(*T, error) bool), chunks func(func([]*T, err
 	return nil
 }
 
-// chaosRecord is what the model knows of a record that one goroutine has to itself.
+// chaosRecord is what the model knows of a record that only one goroutine writes.
 type chaosRecord struct {
 	*chaosResource
 	id string
 
-	// states are those that it may be in.
+	// states are the states that the record may be in.
 	states chaosState
 
-	// values are what each of its values may be, "" standing for none. What is not in it is none.
+	// values are the possible values of each key, "" for none. A key that is missing has none.
 	values map[string][]string
 
-	uuid string // "" if it is not known
+	uuid string // "" if unknown
 
-	// lost track: a write of it may be on its way still.
-	lostTrack bool
+	// untracked is set when a write may still be on its way.
+	untracked bool
 }
 
 type chaosState uint8
 
 const (
 	absent  chaosState = 1 << iota
-	live               // there
-	deleted            // a session that is not there and keeps its id
+	live               // exists
+	deleted            // a session that is deleted and keeps its id
 )
 
-// gone is the state after a delete.
-func (r *chaosRecord) gone() chaosState {
+// stateAfterDelete returns the state that a delete leads to.
+func (r *chaosRecord) stateAfterDelete() chaosState {
 	if r.chaosResource == chaosSessions {
 		return deleted
 	}
 	return absent
 }
 
-// set makes it certain that it has these values, beside its others.
+// set makes the values certain, in addition to the ones that are known.
 func (r *chaosRecord) set(values map[string]string) {
 	for key, value := range values {
 		r.values[key] = []string{value}
 	}
 }
 
-// mayHave makes it possible.
+// mayHave makes the values possible.
 func (r *chaosRecord) mayHave(values map[string]string) {
 	for key, value := range values {
 		if r.values[key] == nil {
@@ -232,7 +232,7 @@ func (r *chaosRecord) mayHave(values map[string]string) {
 	}
 }
 
-// wrongValues says what in a view the model excludes.
+// wrongValues describes what in a view the model excludes, or returns "".
 func (r *chaosRecord) wrongValues(seen *chaosView) string {
 	keys := maps.Clone(seen.values)
 	for key := range r.values {
@@ -253,54 +253,54 @@ func (r *chaosRecord) wrongValues(seen *chaosView) string {
 	return ""
 }
 
-// saw takes a view for the truth, once it is not excluded.
-func (r *chaosRecord) saw(call *chaosCall, seen *chaosView) {
+// observe checks a view against the model, and takes its values for certain.
+func (r *chaosRecord) observe(call *chaosCall, seen *chaosView) {
 	if seen == nil || seen.id != r.id {
-		call.complain(chaosWrong, "answered with another record: %+v", seen)
+		call.violation(chaosWrong, "the response is another record: %+v", seen)
 		return
 	}
-	if r.lostTrack {
+	if r.untracked {
 		return
 	}
 	if wrong := r.wrongValues(seen); wrong != "" {
-		call.complain(chaosLost, "%s", wrong)
+		call.violation(chaosLost, "%s", wrong)
 	}
 	r.states, r.uuid, r.values = live, seen.uuid, map[string][]string{}
 	r.set(seen.values)
 }
 
-// must complains if the record can be in none of the states.
-func (r *chaosRecord) must(call *chaosCall, states chaosState) {
-	if r.states&states == 0 && !r.lostTrack {
-		call.complain(chaosWrong, "an answer for state %03b, but it is in %03b", states, r.states)
+// requireState records a violation if the record can be in none of the states.
+func (r *chaosRecord) requireState(call *chaosCall, states chaosState) {
+	if r.states&states == 0 && !r.untracked {
+		call.violation(chaosWrong, "the response means state %03b, but the record is in %03b", states, r.states)
 	}
 }
 
-// follow takes in what became of a call.
-func (r *chaosRecord) follow(call *chaosCall, v chaosVerdict) {
+// checkAcknowledged checks that an acknowledged write was carried out.
+func (r *chaosRecord) checkAcknowledged(call *chaosCall, v chaosVerdict) {
 	switch v {
 	case acknowledged:
-		if call.write && call.done() == 0 && !r.lostTrack {
-			call.complain(chaosLost, "acknowledged, and not done")
+		if call.write && call.done() == 0 && !r.untracked {
+			call.violation(chaosLost, "acknowledged, but not carried out")
 		}
-	case later:
-		r.lostTrack = true
+	case possiblyLater:
+		r.untracked = true
 	}
 }
 
 func (r *chaosRecord) added(call *chaosCall, v chaosVerdict, content map[string]string,
 	answer *chaosView) {
-	r.follow(call, v)
+	r.checkAcknowledged(call, v)
 	switch v {
 	case acknowledged:
-		r.must(call, absent)
+		r.requireState(call, absent)
 		r.uuid, r.values = "", map[string][]string{}
 		r.set(content)
-		r.saw(call, answer)
+		r.observe(call, answer)
 	case exists:
-		r.must(call, live|deleted)
+		r.requireState(call, live|deleted)
 		r.states &^= absent
-	case maybe:
+	case possiblyDone:
 		if r.states&absent == 0 {
 			break
 		}
@@ -318,22 +318,22 @@ func (r *chaosRecord) added(call *chaosCall, v chaosVerdict, content map[string]
 		r.states |= live
 		r.uuid = ""
 	case missing:
-		call.complain(chaosWrong, "an add of what is not there")
+		call.violation(chaosWrong, "an add reported that the record does not exist")
 	}
 }
 
 func (r *chaosRecord) updated(call *chaosCall, v chaosVerdict, content map[string]string,
 	answer *chaosView) {
-	r.follow(call, v)
+	r.checkAcknowledged(call, v)
 	switch v {
 	case acknowledged:
-		r.must(call, live|deleted)
+		r.requireState(call, live|deleted)
 		r.set(content)
-		r.saw(call, answer)
+		r.observe(call, answer)
 	case missing:
-		r.must(call, absent)
+		r.requireState(call, absent)
 		r.states &= absent
-	case maybe:
+	case possiblyDone:
 		if r.states&(live|deleted) != 0 {
 			r.mayHave(content)
 		}
@@ -341,72 +341,72 @@ func (r *chaosRecord) updated(call *chaosCall, v chaosVerdict, content map[strin
 			r.states |= live
 		}
 	case exists:
-		call.complain(chaosWrong, "an update of what is there")
+		call.violation(chaosWrong, "an update reported that the record exists")
 	}
 }
 
 func (r *chaosRecord) deletedBy(call *chaosCall, v chaosVerdict) {
 	switch v {
 	case acknowledged:
-		// A "not found" after an open attempt is taken for that attempt's work, also where
-		// there was nothing to delete.
-		if call.done() == 0 && !call.leftOpen() {
-			call.complain(chaosLost, "acknowledged, and not done")
+		// "Not found" after an ambiguous attempt counts as done, also if there was nothing
+		// to delete.
+		if call.done() == 0 && !call.ambiguous() {
+			call.violation(chaosLost, "acknowledged, but not carried out")
 		}
-		if call.done() == 0 && r.states&(absent|deleted) == 0 && !r.lostTrack {
-			call.complain(chaosLost, "acknowledged, and not done, and it was there")
-			r.lostTrack = true
+		if call.done() == 0 && r.states&(absent|deleted) == 0 && !r.untracked {
+			call.violation(chaosLost, "acknowledged, but not carried out on a record that existed")
+			r.untracked = true
 		}
 		if r.states&live != 0 {
-			r.states = r.states&^live | r.gone()
+			r.states = r.states&^live | r.stateAfterDelete()
 		}
 		if call.done() > 0 {
-			r.must(call, r.gone())
-			r.states = r.gone()
+			r.requireState(call, r.stateAfterDelete())
+			r.states = r.stateAfterDelete()
 		}
 	case missing:
-		r.must(call, absent|deleted)
+		r.requireState(call, absent|deleted)
 		r.states &^= live
-	case maybe:
+	case possiblyDone:
 		if r.states&live != 0 {
-			r.states |= r.gone()
+			r.states |= r.stateAfterDelete()
 		}
 	case exists:
-		call.complain(chaosWrong, "a delete of what is there")
-	case later:
-		r.lostTrack = true
+		call.violation(chaosWrong, "a delete reported that the record exists")
+	case possiblyLater:
+		r.untracked = true
 	}
 }
 
 func (r *chaosRecord) got(call *chaosCall, v chaosVerdict, answer *chaosView) {
 	switch v {
 	case acknowledged:
-		r.must(call, live)
-		r.saw(call, answer)
+		r.requireState(call, live)
+		r.observe(call, answer)
 	case missing:
-		r.must(call, absent|deleted)
+		r.requireState(call, absent|deleted)
 		r.states &^= live
 	case exists:
-		call.complain(chaosWrong, "a read of what is there")
+		call.violation(chaosWrong, "a read reported that the record exists")
 	}
 }
 
-// chaosSharedRecord is one that all goroutines update, each with keys of its own.
+// chaosSharedRecord is a record that all goroutines update, each with its own keys.
 type chaosSharedRecord struct {
 	*chaosResource
 	id string
 
-	mu          sync.Mutex
-	kept, maybe map[string]string
+	mu             sync.Mutex
+	kept, possible map[string]string
 }
 
-// chaosContest is a record that all goroutines add, each with content of its own, or delete.
+// chaosContest is a record that all goroutines add, each with its own content, or delete.
 type chaosContest struct {
-	mu    sync.Mutex
-	tries []chaosTry
+	mu         sync.Mutex
+	contenders []chaosContender
 }
 
-type chaosTry struct {
+type chaosContender struct {
 	call         *chaosCall
 	chaosVerdict chaosVerdict
 	content      map[string]string
@@ -415,5 +415,5 @@ type chaosTry struct {
 func (c *chaosContest) enter(call *chaosCall, v chaosVerdict, content map[string]string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.tries = append(c.tries, chaosTry{call, v, content})
+	c.contenders = append(c.contenders, chaosContender{call, v, content})
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/zep-go/zep/zeptest"
 )
 
-// chaosWorld is the test's whole world.
+// chaosWorld is a run with all of its records and writers.
 type chaosWorld struct {
 	*chaosRun
 	shared   []*chaosSharedRecord
@@ -25,7 +25,7 @@ type chaosWorld struct {
 }
 
 const (
-	chaosPermanent = 200 // users and sessions that nobody touches
+	chaosPermanent = 200 // users and sessions that nobody writes
 	chaosRound     = 40  // writes of a goroutine between two contests
 	chaosShared    = 3   // users and sessions that all goroutines update in a round
 )
@@ -33,8 +33,8 @@ const (
 func TestChaos(t *testing.T) {
 	chaosEachSeed(t, func(t *testing.T, seed uint64) {
 		w := &chaosWorld{
-			// Racy: so an update that did not keep the order would be lost.
-			chaosRun: newChaosRun(t, seed, chaosAsItIs, zeptest.WithRacyUpdates()),
+			// A racy server loses updates that are not kept apart.
+			chaosRun: newChaosRun(t, seed, chaosUnwrapped, zeptest.WithRacyUpdates()),
 			contests: map[string]*chaosContest{}, doomed: map[string]*chaosContest{},
 		}
 		each := (chaosWrites(10_000) + chaosWriters - 1) / chaosWriters
@@ -50,7 +50,7 @@ func TestChaos(t *testing.T) {
 	})
 }
 
-// populate makes what is there from the beginning.
+// populate creates the records that exist from the beginning.
 func (w *chaosWorld) populate(each int) {
 	t := w.t
 	metadata := func(i int) zep.Metadata { return zep.Metadata{"seeded": i} }
@@ -71,7 +71,7 @@ func (w *chaosWorld) populate(each int) {
 				chaosResource: kind,
 				id:            fmt.Sprintf("shared-%d", i),
 				kept:          map[string]string{"seeded": fmt.Sprint(i)},
-				maybe:         map[string]string{},
+				possible:      map[string]string{},
 			})
 		}
 	}
@@ -96,7 +96,7 @@ func (w *chaosWorld) populate(each int) {
 	}
 }
 
-// chaosWriter is one goroutine, with the records that are its own.
+// chaosWriter is one goroutine, with the records that only it writes.
 type chaosWriter struct {
 	*chaosWorld
 	*rand.Rand
@@ -113,9 +113,9 @@ func (w *chaosWriter) newCall(write bool, format string, args ...any) *chaosCall
 	}
 }
 
-// ofOwn is a call about a record that no other goroutine is waiting for: its caller may leave
+// private prepares a call for a record that no other goroutine waits for: its caller may give up
 // at any time.
-func (w *chaosWriter) ofOwn(call *chaosCall) *chaosCall {
+func (w *chaosWriter) private(call *chaosCall) *chaosCall {
 	call.Late, call.Patient = true, true
 	if w.IntN(100) == 0 {
 		call.timeout = time.Duration(1+w.IntN(3000)) * time.Microsecond
@@ -123,7 +123,7 @@ func (w *chaosWriter) ofOwn(call *chaosCall) *chaosCall {
 	return call
 }
 
-// step is one write, and reads between writes.
+// step makes one write, and sometimes a read.
 func (w *chaosWriter) step(i int) {
 	round := i / chaosRound
 	kind := []*chaosResource{chaosUsers, chaosSessions}[round%2]
@@ -159,9 +159,9 @@ func (w *chaosWriter) updateShared(round int) {
 	w.updateOne(w.shared[2*chaosShared*round+w.IntN(2*chaosShared)])
 }
 
-// updateOne is an update with a key that nobody else writes. Its caller may give up, but only
-// when the server is done: an update that the server has in hand meanwhile could meet the next,
-// and no client can help that.
+// updateOne updates a record with a key that nobody else writes. Its caller gives up only after
+// the server has finished: an update that the server is still handling could collide with the
+// next one, which no client can prevent.
 func (w *chaosWriter) updateOne(r *chaosSharedRecord) {
 	call := w.newCall(true, "update shared %s %s", r.name, r.id)
 	key, value := "k"+call.Label, fmt.Sprint(w.IntN(1000))
@@ -181,25 +181,25 @@ func (w *chaosWriter) updateOne(r *chaosSharedRecord) {
 		maps.Copy(r.kept, content.values())
 		for key, value := range content.values() {
 			if answer == nil || answer.id != r.id || answer.values[key] != value {
-				call.complain(chaosLost, "answered with %+v", answer)
+				call.violation(chaosLost, "the response was %+v", answer)
 			}
 		}
 		if call.done() == 0 {
-			call.complain(chaosLost, "acknowledged, and not done")
+			call.violation(chaosLost, "acknowledged, but not carried out")
 		}
-	case maybe, later:
-		maps.Copy(r.maybe, content.values())
+	case possiblyDone, possiblyLater:
+		maps.Copy(r.possible, content.values())
 	case exists, missing:
-		call.complain(chaosWrong, "refused")
+		call.violation(chaosWrong, "refused by the server")
 	}
 }
 
-// own is one of the goroutine's records, whatever its state.
+// own returns one of the goroutine's records, in any state.
 func (w *chaosWriter) own() *chaosRecord {
-	if len(w.records) == 0 || w.IntN(4) > 0 && w.records[len(w.records)-1].lostTrack {
+	if len(w.records) == 0 || w.IntN(4) > 0 && w.records[len(w.records)-1].untracked {
 		return w.newRecord()
 	}
-	// Rather a late one: of a session that is deleted there is little more to learn.
+	// Prefer a recent record: a deleted session shows little more.
 	i := max(w.IntN(len(w.records)), w.IntN(len(w.records)))
 	return w.records[i]
 }
@@ -217,8 +217,8 @@ func (w *chaosWriter) newRecord() *chaosRecord {
 
 func (w *chaosWriter) add() {
 	r := w.newRecordOrOwn()
-	call := w.ofOwn(w.newCall(true, "add %s %q", r.name, r.id))
-	call.single = true
+	call := w.private(w.newCall(true, "add %s %q", r.name, r.id))
+	call.nonIdempotent = true
 	content := chaosContent{
 		metadata: zep.Metadata{
 			"by":   call.Label,
@@ -248,7 +248,7 @@ func (w *chaosWriter) newRecordOrOwn() *chaosRecord {
 
 func (w *chaosWriter) update() {
 	r := w.own()
-	call := w.ofOwn(w.newCall(true, "update %s %q", r.name, r.id))
+	call := w.private(w.newCall(true, "update %s %q", r.name, r.id))
 	var content chaosContent
 	key := fmt.Sprintf("k%d", w.IntN(5))
 	switch w.IntN(3) {
@@ -279,8 +279,8 @@ func (w *chaosWriter) update() {
 
 func (w *chaosWriter) delete() {
 	r := w.own()
-	call := w.ofOwn(w.newCall(true, "delete %s %q", r.name, r.id))
-	call.single = true
+	call := w.private(w.newCall(true, "delete %s %q", r.name, r.id))
+	call.nonIdempotent = true
 	v := call.do(w.chaosRun, func(ctx context.Context, opts ...zep.RequestOption) error {
 		return r.chaosResource.delete(ctx, w.client, r.id, opts...)
 	})
@@ -289,7 +289,7 @@ func (w *chaosWriter) delete() {
 
 func (w *chaosWriter) get() {
 	r := w.own()
-	call := w.ofOwn(w.newCall(false, "get %s %q", r.name, r.id))
+	call := w.private(w.newCall(false, "get %s %q", r.name, r.id))
 	var answer *chaosView
 	v := call.do(w.chaosRun, func(ctx context.Context, opts ...zep.RequestOption) (err error) {
 		answer, err = r.get(ctx, w.client, r.id, opts...)
@@ -298,42 +298,43 @@ func (w *chaosWriter) get() {
 	r.got(call, v, answer)
 }
 
-// walk finds every record that is there throughout once, and none that is not there throughout.
+// walk checks that every record that exists throughout is found once, and that no record is
+// found that does not exist throughout.
 func (w *chaosWriter) walk() {
 	kind := []*chaosResource{chaosUsers, chaosSessions}[w.IntN(2)]
 	size := []int{0, 0, 500, 1000}[w.IntN(4)]
-	most := -1
+	limit := -1
 	if w.IntN(4) == 0 {
-		most = w.IntN(1000)
+		limit = w.IntN(1000)
 	}
-	call := w.newCall(false, "walk over %ss in chunks of %d, up to %d", kind.name, size, most)
+	call := w.newCall(false, "walk over %ss in chunks of %d, up to %d", kind.name, size, limit)
 	found := map[string]int{}
 	var last int64
 	v := call.do(w.chaosRun, func(ctx context.Context, opts ...zep.RequestOption) error {
 		return kind.walk(ctx, w.client, size, func(seen *chaosView) bool {
 			if seen.row <= last {
-				call.complain(chaosDuplicated, "row %d after row %d", seen.row, last)
+				call.violation(chaosDuplicated, "row %d after row %d", seen.row, last)
 			}
 			last = seen.row
 			found[seen.id]++
-			most--
-			return most != 0
+			limit--
+			return limit != 0
 		}, opts...)
 	})
-	if v != acknowledged || most == 0 {
+	if v != acknowledged || limit == 0 {
 		return
 	}
 	for i := range chaosPermanent {
 		if id := fmt.Sprintf("permanent-%d", i); found[id] != 1 {
-			call.complain(chaosWrong, "%s came %d times", id, found[id])
+			call.violation(chaosWrong, "%s was found %d times", id, found[id])
 		}
 	}
 	for _, r := range w.records {
-		if r.chaosResource != kind || r.lostTrack {
+		if r.chaosResource != kind || r.untracked {
 			continue
 		}
 		if n := found[r.id]; n > 1 || n == 0 && r.states == live || n > 0 && r.states&live == 0 {
-			call.complain(chaosWrong, "%q came %d times, in state %03b", r.id, n, r.states)
+			call.violation(chaosWrong, "%q was found %d times, in state %03b", r.id, n, r.states)
 		}
 	}
 }
@@ -352,11 +353,11 @@ func (w *chaosWriter) sessionsOfOwner() {
 		return
 	}
 	for _, r := range w.records {
-		if r.chaosResource != chaosSessions || r.lostTrack {
+		if r.chaosResource != chaosSessions || r.untracked {
 			continue
 		}
 		if n := found[r.id]; n > 1 || n == 0 && r.states == live || n > 0 && r.states&live == 0 {
-			call.complain(chaosWrong, "%q came %d times, in state %03b", r.id, n, r.states)
+			call.violation(chaosWrong, "%q was found %d times, in state %03b", r.id, n, r.states)
 		}
 	}
 }
@@ -364,7 +365,7 @@ func (w *chaosWriter) sessionsOfOwner() {
 func (w *chaosWriter) addContested(kind *chaosResource, round int) {
 	id := fmt.Sprintf("contested-%d", round)
 	call := w.newCall(true, "add contested %s %s", kind.name, id)
-	call.single = true
+	call.nonIdempotent = true
 	content := chaosContent{metadata: zep.Metadata{"by": call.Label}}
 	v := call.do(w.chaosRun, func(ctx context.Context, opts ...zep.RequestOption) error {
 		_, err := kind.add(ctx, w.client, id, content, opts...)
@@ -376,21 +377,21 @@ func (w *chaosWriter) addContested(kind *chaosResource, round int) {
 func (w *chaosWriter) deleteDoomed(kind *chaosResource, round int) {
 	id := fmt.Sprintf("doomed-%d", round)
 	call := w.newCall(true, "delete doomed %s %s", kind.name, id)
-	call.single = true
+	call.nonIdempotent = true
 	v := call.do(w.chaosRun, func(ctx context.Context, opts ...zep.RequestOption) error {
 		return kind.delete(ctx, w.client, id, opts...)
 	})
 	w.doomed[kind.name+" "+id].enter(call, v, nil)
 }
 
-// compare looks what the server holds in the end.
+// compare compares the final state of the server with the model.
 func (w *chaosWorld) compare() {
 	for _, kind := range []*chaosResource{chaosUsers, chaosSessions} {
 		left := map[string]*chaosView{}
 		require.NoError(w.t,
 			kind.walk(context.Background(), w.direct, 5000, func(seen *chaosView) bool {
 				if left[seen.id] != nil {
-					w.complain(chaosDuplicated, "\t%s %q is there twice", kind.name, seen.id)
+					w.violation(chaosDuplicated, "\t%s %q is stored twice", kind.name, seen.id)
 				}
 				left[seen.id] = seen
 				return true
@@ -402,7 +403,7 @@ func (w *chaosWorld) compare() {
 		}
 		for i := range chaosPermanent {
 			if id := fmt.Sprintf("permanent-%d", i); take(id) == nil {
-				w.complain(chaosLost, "\t%s %s is gone", kind.name, id)
+				w.violation(chaosLost, "\t%s %s is gone", kind.name, id)
 			}
 		}
 		for _, writer := range w.writers {
@@ -424,104 +425,105 @@ func (w *chaosWorld) compare() {
 			w.compareDoomed(kind.name+" "+doomed, take(doomed))
 		}
 		for id := range left {
-			w.complain(chaosDuplicated, "\tnobody has made %s %q", kind.name, id)
+			w.violation(chaosDuplicated, "\t%s %q was never added", kind.name, id)
 		}
 	}
 }
 
 func (w *chaosWorld) compareOwn(r *chaosRecord, seen *chaosView) {
 	switch {
-	case r.lostTrack:
+	case r.untracked:
 	case seen == nil && r.states == live:
-		w.complain(chaosLost, "\t%s %q is gone", r.name, r.id)
+		w.violation(chaosLost, "\t%s %q is gone", r.name, r.id)
 	case seen != nil && r.states&live == 0:
-		w.complain(chaosWrong, "\t%s %q is there, but must be in state %03b", r.name, r.id,
+		w.violation(chaosWrong, "\t%s %q exists, but must be in state %03b", r.name, r.id,
 			r.states)
 	case seen != nil:
 		if wrong := r.wrongValues(seen); wrong != "" {
-			w.complain(chaosLost, "\t%s %q: %s", r.name, r.id, wrong)
+			w.violation(chaosLost, "\t%s %q: %s", r.name, r.id, wrong)
 		}
 	}
 }
 
 func (w *chaosWorld) compareShared(r *chaosSharedRecord, seen *chaosView) {
 	if seen == nil {
-		w.complain(chaosLost, "\tshared %s %q is gone", r.name, r.id)
+		w.violation(chaosLost, "\tshared %s %q is gone", r.name, r.id)
 		return
 	}
 	for key, value := range r.kept {
 		if seen.values[key] != value {
-			w.complain(chaosLost, "\tshared %s %q: %s is %q, and %q was acknowledged", r.name,
+			w.violation(chaosLost, "\tshared %s %q: %s is %q, and %q was acknowledged", r.name,
 				r.id, key, seen.values[key], value)
 		}
 	}
 	for key, value := range seen.values {
-		if r.kept[key] != value && r.maybe[key] != value {
-			w.complain(chaosWrong, "\tshared %s %q: nobody can have written %s: %q", r.name, r.id,
+		if r.kept[key] != value && r.possible[key] != value {
+			w.violation(chaosWrong, "\tshared %s %q: nobody wrote %s: %q", r.name, r.id,
 				key, value)
 		}
 	}
 }
 
-// compareContested: one add has made it, and every other was told so.
+// compareContested checks that one add created the record, and that every other add was refused.
 func (w *chaosWorld) compareContested(name string, seen *chaosView) {
 	var makers []*chaosCall
-	for _, chaosTry := range w.contests[name].tries {
-		mine := seen != nil && maps.Equal(seen.values, chaosTry.content)
-		switch chaosTry.chaosVerdict {
+	for _, contender := range w.contests[name].contenders {
+		mine := seen != nil && maps.Equal(seen.values, contender.content)
+		switch contender.chaosVerdict {
 		case acknowledged:
-			makers = append(makers, chaosTry.call)
+			makers = append(makers, contender.call)
 			if !mine {
-				chaosTry.call.complain(chaosLost, "acknowledged, but there is %+v", seen)
+				contender.call.violation(chaosLost, "acknowledged, but there is %+v", seen)
 			}
 		case exists:
 			if seen == nil || mine {
-				chaosTry.call.complain(chaosWrong, "refused, but there is %+v", seen)
+				contender.call.violation(chaosWrong, "refused, but there is %+v", seen)
 			}
-		case undone, missing:
+		case notDone, missing:
 			if mine {
-				chaosTry.call.complain(chaosWrong, "there, though it must not be")
+				contender.call.violation(chaosWrong, "stored, but must not be")
 			}
-		case maybe, later:
+		case possiblyDone, possiblyLater:
 			if mine {
-				makers = append(makers, chaosTry.call)
+				makers = append(makers, contender.call)
 			}
 		}
 	}
 	if len(makers) > 1 {
-		makers[1].complain(chaosDuplicated, "so has %v", makers[0])
+		makers[1].violation(chaosDuplicated, "also created by %v", makers[0])
 	}
 	if seen != nil && len(makers) == 0 {
-		w.complain(chaosWrong, "\t%s is there, made by none: %+v", name, seen)
+		w.violation(chaosWrong, "\t%s exists, but was added by nobody: %+v", name, seen)
 	}
 }
 
-// compareDoomed: it is gone if anyone was told so, and there if nobody can have deleted it.
+// compareDoomed checks that the record is gone if a call reported that, and exists if no call
+// can have deleted it.
 func (w *chaosWorld) compareDoomed(name string, seen *chaosView) {
-	tries := w.doomed[name].tries
+	contenders := w.doomed[name].contenders
 	possible, done := false, 0
-	for _, chaosTry := range tries {
-		done += chaosTry.call.done()
-		switch chaosTry.chaosVerdict {
+	for _, contender := range contenders {
+		done += contender.call.done()
+		switch contender.chaosVerdict {
 		case acknowledged, missing:
 			possible = true
 			if seen != nil {
-				chaosTry.call.complain(chaosLost, "it is there")
+				contender.call.violation(chaosLost, "it still exists")
 			}
-			if chaosTry.chaosVerdict == acknowledged && chaosTry.call.done() == 0 &&
-				!chaosTry.call.leftOpen() {
-				chaosTry.call.complain(chaosWrong, "acknowledged, and not done")
+			if contender.chaosVerdict == acknowledged && contender.call.done() == 0 &&
+				!contender.call.ambiguous() {
+				contender.call.violation(chaosWrong, "acknowledged, but not carried out")
 			}
-		case maybe, later:
+		case possiblyDone, possiblyLater:
 			possible = true
 		case exists:
-			chaosTry.call.complain(chaosWrong, "a delete of what is there")
+			contender.call.violation(chaosWrong, "a delete reported that the record exists")
 		}
 	}
 	if done > 1 {
-		w.complain(chaosDuplicated, "\t%s was deleted %d times", name, done)
+		w.violation(chaosDuplicated, "\t%s was deleted %d times", name, done)
 	}
 	if seen == nil && !possible {
-		w.complain(chaosWrong, "\t%s is gone, deleted by none", name)
+		w.violation(chaosWrong, "\t%s is gone, but was deleted by nobody", name)
 	}
 }

@@ -23,15 +23,14 @@ import (
 	"github.com/zep-go/zep/zeptest"
 )
 
-// The chaos tests make thousands of calls from many goroutines through a proxy that spoils a
-// fifth of the exchanges, and keep a model of what must be true. Every answer has to agree with
-// the model, and so has the server in the end.
+// The chaos tests make thousands of calls from many goroutines through a proxy that injects
+// faults into a fifth of the exchanges. A model records what must be true: every response and
+// the final state of the server have to agree with it.
 //
 //	go test -run Chaos -chaos.seed=7 -chaos.n=100000
 //
-// What a goroutine calls, and which faults it meets, follows from the seed; only where
-// goroutines meet, at the records that they share, does time have a say. So a failing seed
-// nearly always fails again.
+// The seed determines what each goroutine calls and which faults it meets. Timing matters only
+// for the records that the goroutines share, so a failing seed nearly always fails again.
 var (
 	chaosSeed = flag.Uint64("chaos.seed", 0, "seed of the chaos tests; 0 is three of their own")
 	chaosN    = flag.Int("chaos.n", 0, "writes of each chaos test; 0 is its own number")
@@ -40,17 +39,17 @@ var (
 const (
 	chaosWriters  = 16
 	chaosShare    = 0.2
-	chaosAttempts = 4 // a client's default
+	chaosAttempts = 4 // the default of a client
 
-	// chaosTimeout is less than the longest Retry-After that is honoured: after such a one
-	// there is no time for another attempt.
+	// chaosTimeout is shorter than the longest Retry-After that the client honours: after
+	// such a response there is no time for another attempt.
 	chaosTimeout = 25 * time.Second
 
-	// chaosHedge is how an error says that the call may have been carried out.
-	chaosHedge = "may have been carried out"
+	// chaosMaybeText is the text of an error whose call may have been carried out.
+	chaosMaybeText = "may have been carried out"
 )
 
-// chaosEachSeed runs a test for each seed.
+// chaosEachSeed runs a test once for each seed.
 func chaosEachSeed(t *testing.T, test func(t *testing.T, seed uint64)) {
 	t.Parallel()
 	seeds := []uint64{1, 2, 3}
@@ -65,8 +64,7 @@ func chaosEachSeed(t *testing.T, test func(t *testing.T, seed uint64)) {
 	}
 }
 
-// chaosWrites is how many writes a test makes: as many as it usually does, unless a flag says
-// otherwise.
+// chaosWrites returns the number of writes of a test: usual, unless -chaos.n is set.
 func chaosWrites(usual int) int {
 	if *chaosN > 0 {
 		return *chaosN
@@ -74,26 +72,26 @@ func chaosWrites(usual int) int {
 	return usual
 }
 
-// chaosRun is a server behind a proxy, a client before it, and what was found out.
+// chaosRun is a server behind a proxy, a client of the proxy, and the violations found.
 type chaosRun struct {
 	t      *testing.T
 	seed   uint64
 	server *zeptest.Server
 	proxy  *chaos.Proxy
 	client *zep.Client // through the proxy
-	direct *zep.Client // straight to the server
+	direct *zep.Client // directly to the server
 
 	writes, reads, retries, refused, failed, unseen atomic.Int64
 
 	mu         sync.Mutex
-	complaints map[string][]string // by class
+	violations map[string][]string // by class
 }
 
-// The classes of complaints.
+// The classes of violations.
 const (
 	chaosLost       = "lost"
 	chaosDuplicated = "duplicated"
-	chaosWrong      = "wrong" // an error or an answer
+	chaosWrong      = "wrong" // an error or a response
 )
 
 func newChaosRun(t *testing.T, seed uint64, before func(http.Handler) http.Handler,
@@ -103,7 +101,7 @@ func newChaosRun(t *testing.T, seed uint64, before func(http.Handler) http.Handl
 		t:          t,
 		seed:       seed,
 		server:     zeptest.NewServer(opts...),
-		complaints: map[string][]string{},
+		violations: map[string][]string{},
 	}
 	t.Cleanup(c.server.Close)
 	c.proxy = chaos.New(before(c.server), seed, chaosShare)
@@ -119,16 +117,16 @@ func newChaosRun(t *testing.T, seed uint64, before func(http.Handler) http.Handl
 	return c
 }
 
-// chaosAsItIs puts nothing before the server.
-func chaosAsItIs(server http.Handler) http.Handler { return server }
+// chaosUnwrapped returns the server itself.
+func chaosUnwrapped(server http.Handler) http.Handler { return server }
 
-// random is a goroutine's own generator.
+// random returns a goroutine's own generator.
 func (c *chaosRun) random(writer int) *rand.Rand {
 	return rand.New(rand.NewPCG(c.seed, uint64(writer)))
 }
 
-// each runs a function in as many goroutines as there are writers, and closes the proxy after
-// them: then the server has seen all that it will see.
+// each runs a function in one goroutine for each writer, and then closes the proxy, after which
+// no request reaches the server.
 func (c *chaosRun) each(writer func(g int)) {
 	start := time.Now()
 	var writers sync.WaitGroup
@@ -144,20 +142,20 @@ func (c *chaosRun) each(writer func(g int)) {
 	c.t.Logf("seed %d: %v", c.seed, time.Since(start).Round(time.Millisecond))
 }
 
-// complain notes what must not be.
-func (c *chaosRun) complain(class, format string, args ...any) {
+// violation records that the model was violated.
+func (c *chaosRun) violation(class, format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.complaints[class] = append(c.complaints[class], fmt.Sprintf(format, args...))
+	c.violations[class] = append(c.violations[class], fmt.Sprintf(format, args...))
 }
 
-// report fails the test if there were complaints, and tells what happened.
+// report logs the counts, and fails the test if there were violations.
 func (c *chaosRun) report() {
 	exchanges, faults := c.proxy.Counts()
-	spoilt := 0
+	faulty := 0
 	var kinds []string
 	for _, name := range slices.Sorted(maps.Keys(faults)) {
-		spoilt += faults[name]
+		faulty += faults[name]
 		kinds = append(kinds, fmt.Sprintf("%s: %d", name, faults[name]))
 	}
 	c.mu.Lock()
@@ -165,22 +163,22 @@ func (c *chaosRun) report() {
 	c.t.Logf("seed %d: %d writes and %d reads in %d exchanges, %d of them with a fault; %d "+
 		"retries; %d refusals; %d allowed failures; "+
 		"%d lost, %d duplicated, %d wrong\n\t%s",
-		c.seed, c.writes.Load(), c.reads.Load(), exchanges, spoilt, c.retries.Load(),
+		c.seed, c.writes.Load(), c.reads.Load(), exchanges, faulty, c.retries.Load(),
 		c.refused.Load(), c.failed.Load(),
-		len(c.complaints[chaosLost]), len(c.complaints[chaosDuplicated]),
-		len(c.complaints[chaosWrong]), strings.Join(kinds, "\n\t"))
-	for class, complaints := range c.complaints {
-		shown := complaints[:min(len(complaints), 10)]
-		c.t.Errorf("seed %d: %d %s:\n%s", c.seed, len(complaints), class,
+		len(c.violations[chaosLost]), len(c.violations[chaosDuplicated]),
+		len(c.violations[chaosWrong]), strings.Join(kinds, "\n\t"))
+	for class, violations := range c.violations {
+		shown := violations[:min(len(violations), 10)]
+		c.t.Errorf("seed %d: %d %s:\n%s", c.seed, len(violations), class,
 			strings.Join(shown, "\n"))
 	}
-	if int(c.unseen.Load()) > spoilt {
+	if int(c.unseen.Load()) > faulty {
 		c.t.Errorf("seed %d: %d attempts did not reach the proxy, and only %d exchanges had a "+
-			"fault", c.seed, c.unseen.Load(), spoilt)
+			"fault", c.seed, c.unseen.Load(), faulty)
 	}
 }
 
-// chaosLog is a logger that counts attempts and retries, in all and of each call.
+// chaosLog is a slog.Handler that counts attempts and retries, in total and for each call.
 type chaosLog struct{ run *chaosRun }
 
 func (l chaosLog) Enabled(context.Context, slog.Level) bool { return true }
@@ -217,38 +215,38 @@ func chaosIsWrite(method, path string) bool {
 	return method != http.MethodGet && !strings.HasSuffix(path, "/list/get")
 }
 
-// chaosCall is one call of the client's, and what the proxy saw of it.
+// chaosCall is one call of the client, with what the proxy saw of it.
 type chaosCall struct {
 	chaos.Call
 	run *chaosRun
 
-	what    string
-	write   bool
-	single  bool          // a write that changes something each time that it is carried out
-	final   bool          // a write that is not tried again if its outcome is unknown
-	batched bool          // a write in several requests
-	timeout time.Duration // of a caller in a hurry
+	what          string
+	write         bool
+	nonIdempotent bool          // each execution of the write changes something
+	noRetry       bool          // the write is not retried after an ambiguous attempt
+	batched       bool          // the write takes several requests
+	timeout       time.Duration // of a caller that gives up early; 0 for the default
 
-	attempts atomic.Int64 // to write, by the log
+	attempts atomic.Int64 // of the write, as logged
 	err      error
 	all      []chaos.Exchange
-	seen     []chaos.Exchange // of the write, or all of a read
-	unseen   int              // attempts to write that went into a dead connection
+	seen     []chaos.Exchange // exchanges of the write, or all of a read
+	unseen   int              // attempts of the write that did not reach the proxy
 }
 
-// chaosVerdict is what the caller has to make of a call.
+// chaosVerdict is what the caller can conclude from the result of a call.
 type chaosVerdict int
 
 const (
-	acknowledged chaosVerdict = iota
-	exists                    // refused: ErrAlreadyExists
-	missing                   // refused: ErrNotFound
-	undone                    // failed, and nothing was done
-	maybe                     // failed, and it may have been done
-	later                     // failed, and it may even be done later
+	acknowledged  chaosVerdict = iota
+	exists                     // refused: ErrAlreadyExists
+	missing                    // refused: ErrNotFound
+	notDone                    // failed, and was not carried out
+	possiblyDone               // failed, and may have been carried out
+	possiblyLater              // failed, and may still be carried out
 )
 
-// do makes the call, and checks all that can be said of it without knowing the record.
+// do makes the call, and checks everything that does not depend on the record.
 func (call *chaosCall) do(c *chaosRun,
 	f func(context.Context, ...zep.RequestOption) error) chaosVerdict {
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), chaosKey{}, call))
@@ -279,7 +277,7 @@ func (call *chaosCall) do(c *chaosRun,
 	return call.judge()
 }
 
-// String tells a call's whole story.
+// String returns the call with all of its exchanges.
 func (call *chaosCall) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d, call %s: %s: error: %v", call.run.seed, call.Label, call.what,
@@ -293,11 +291,11 @@ func (call *chaosCall) String() string {
 	return b.String()
 }
 
-func (call *chaosCall) complain(class, format string, args ...any) {
-	call.run.complain(class, "\t%s\n\t%v", fmt.Sprintf(format, args...), call)
+func (call *chaosCall) violation(class, format string, args ...any) {
+	call.run.violation(class, "\t%s\n\t%v", fmt.Sprintf(format, args...), call)
 }
 
-// done is how often the server carried the write out.
+// done returns how many times the server carried the write out.
 func (call *chaosCall) done() (times int) {
 	for _, x := range call.seen {
 		if x.Done() {
@@ -307,15 +305,16 @@ func (call *chaosCall) done() (times int) {
 	return times
 }
 
-// leftOpen says that an attempt to write got no answer that proves anything.
-func (call *chaosCall) leftOpen() bool {
+// ambiguous reports whether the outcome of an attempt to write is unknown to the client.
+func (call *chaosCall) ambiguous() bool {
 	return call.unseen > 0 ||
 		slices.ContainsFunc(call.seen,
 			func(x chaos.Exchange) bool { return x.Proof == chaos.Unknown })
 }
 
-// transient: two adds made the session at once, and this one's messages were not stored.
-func (call *chaosCall) transient(x chaos.Exchange) bool {
+// lostCreateRace reports whether two adds created the session at the same time and this one's
+// messages were not stored.
+func (call *chaosCall) lostCreateRace(x chaos.Exchange) bool {
 	return x.Proof == chaos.Answered && x.Status == http.StatusBadRequest &&
 		strings.HasSuffix(x.Path, "/memory")
 }
@@ -324,7 +323,7 @@ func (call *chaosCall) judge() chaosVerdict {
 	switch err := call.err; {
 	case err == nil:
 		return acknowledged
-	case len(call.seen) > 0 && call.transient(call.seen[len(call.seen)-1]):
+	case len(call.seen) > 0 && call.lostCreateRace(call.seen[len(call.seen)-1]):
 		call.run.failed.Add(1)
 		return call.judgeFailure()
 	case errors.Is(err, zep.ErrAlreadyExists), errors.Is(err, zep.ErrNotFound):
@@ -336,11 +335,11 @@ func (call *chaosCall) judge() chaosVerdict {
 	}
 }
 
-// checkAttempts looks at the attempts of a write, whatever came of them.
+// checkAttempts checks the number, the order and the timing of the attempts of a write.
 func (call *chaosCall) checkAttempts() {
 	call.run.unseen.Add(int64(max(call.unseen, 0)))
 	if call.unseen < 0 {
-		call.complain(chaosDuplicated, "sent %d times more often than the client counted",
+		call.violation(chaosDuplicated, "sent %d times more often than the client counted",
 			-call.unseen)
 	}
 	requests := [][]chaos.Exchange{call.seen}
@@ -348,30 +347,30 @@ func (call *chaosCall) checkAttempts() {
 		requests = chaosBatches(call.seen)
 	}
 	if n := int(call.attempts.Load()); n > chaosAttempts*max(len(requests), 1) {
-		call.complain(chaosWrong, "%d attempts", n)
+		call.violation(chaosWrong, "%d attempts", n)
 	}
 	for _, call.seen = range requests {
-		if times := call.done(); times > 1 && call.single {
-			call.complain(chaosDuplicated, "done %d times", times)
+		if times := call.done(); times > 1 && call.nonIdempotent {
+			call.violation(chaosDuplicated, "carried out %d times", times)
 		}
 		for i, x := range call.seen[:max(len(call.seen)-1, 0)] {
 			next := call.seen[i+1]
 			switch {
 			case next.Began.Before(x.NotBefore):
-				call.complain(chaosWrong, "tried again %v too soon after %v",
+				call.violation(chaosWrong, "retried %v too soon after %v",
 					x.NotBefore.Sub(next.Began), x)
-			case x.Proof == chaos.Undone, call.transient(x):
-			case x.Proof == chaos.Unknown &&
-				(!call.final ||
-					x.Fault == "cut before, unread"): // the client can see that it was cut
+			case x.Proof == chaos.Undone, call.lostCreateRace(x):
+			case x.Proof == chaos.Unknown && !call.noRetry:
+			case x.Proof == chaos.Unknown && x.Fault == "cut before, unread":
+				// The client can see that the request was not sent.
 			default:
-				call.complain(chaosWrong, "tried again after %v", x)
+				call.violation(chaosWrong, "retried after %v", x)
 			}
 		}
 	}
 }
 
-// chaosBatches splits the exchanges where one was answered.
+// chaosBatches splits the exchanges after each one that was answered.
 func chaosBatches(exchanges []chaos.Exchange) (batches [][]chaos.Exchange) {
 	begin := 0
 	for i, x := range exchanges {
@@ -383,36 +382,37 @@ func chaosBatches(exchanges []chaos.Exchange) (batches [][]chaos.Exchange) {
 	return batches
 }
 
-// judgeRefusal: the server has to have said so of a write that it had not carried out.
+// judgeRefusal checks that the server refused the write in the last attempt, and that no earlier
+// attempt was carried out.
 func (call *chaosCall) judgeRefusal() chaosVerdict {
 	if call.write && call.done() > 0 {
-		call.complain(chaosWrong, "refused, but done by an earlier attempt")
+		call.violation(chaosWrong, "refused, but carried out by an earlier attempt")
 	}
 	status, v := http.StatusBadRequest, exists
 	if errors.Is(call.err, zep.ErrNotFound) {
 		status, v = http.StatusNotFound, missing
 	}
 	if len(call.seen) == 0 {
-		call.complain(chaosWrong, "refused by nobody")
+		call.violation(chaosWrong, "refused, but no exchange was seen")
 		return v
 	}
 	if last := call.seen[len(call.seen)-1]; last.Proof != chaos.Answered || last.Status != status {
-		call.complain(chaosWrong, "refused, but the last exchange was %v", last)
+		call.violation(chaosWrong, "refused, but the last exchange was %v", last)
 	}
 	return v
 }
 
-// judgeFailure: an error is allowed only where every allowed attempt failed, or the caller did
-// not wait.
+// judgeFailure checks that a call failed only because every allowed attempt failed, or because
+// the caller gave up.
 func (call *chaosCall) judgeFailure() chaosVerdict {
 	var e *zep.Error
 	if !errors.As(call.err, &e) {
-		call.complain(chaosWrong, "no *zep.Error")
-		return later
+		call.violation(chaosWrong, "no *zep.Error")
+		return possiblyLater
 	}
 	text := call.err.Error()
 	if strings.ContainsAny(text, "\n\r") || strings.Contains(text, "<html") {
-		call.complain(chaosWrong, "the error is not one line of text")
+		call.violation(chaosWrong, "the error is not one line of text")
 	}
 
 	var last chaos.Exchange
@@ -422,50 +422,50 @@ func (call *chaosCall) judgeFailure() chaosVerdict {
 	long := !last.NotBefore.IsZero() && last.NotBefore.Sub(last.Began) > chaosTimeout
 	hurried := call.timeout > 0 && errors.Is(call.err, context.DeadlineExceeded)
 	cancelled := call.Cancelled() && errors.Is(call.err, context.Canceled)
-	// It failed while it looked whether an earlier attempt had done it.
-	settling := call.write && len(call.all) > 0 && !chaosIsWrite(last.Method, last.Path)
+	// It failed while it checked whether an earlier attempt had been carried out.
+	reconciling := call.write && len(call.all) > 0 && !chaosIsWrite(last.Method, last.Path)
 	exhausted := e.Attempts == chaosAttempts ||
-		settling && strings.Contains(text, fmt.Sprintf("(%d attempts)", chaosAttempts))
-	clean := func(x chaos.Exchange) bool { return x.Proof == chaos.Answered && !call.transient(x) }
+		reconciling && strings.Contains(text, fmt.Sprintf("(%d attempts)", chaosAttempts))
+	clean := func(x chaos.Exchange) bool {
+		return x.Proof == chaos.Answered && !call.lostCreateRace(x)
+	}
 	switch {
 	case cancelled, hurried:
 	case long && errors.Is(call.err, context.DeadlineExceeded):
-	case last.Proof == chaos.Failed && call.write && !settling &&
+	case last.Proof == chaos.Failed && call.write && !reconciling &&
 		e.StatusCode == http.StatusInternalServerError:
-	case call.final && call.leftOpen() && !settling:
+	case call.noRetry && call.ambiguous() && !reconciling:
 	case !exhausted:
-		call.complain(chaosWrong, "gave up after %d attempts", e.Attempts)
-	case call.write && !settling && slices.ContainsFunc(call.seen, clean),
+		call.violation(chaosWrong, "gave up after %d attempts", e.Attempts)
+	case call.write && !reconciling && slices.ContainsFunc(call.seen, clean),
 		clean(last) && call.unseen == 0:
-		call.complain(chaosWrong, "failed, but there was an answer")
+		call.violation(chaosWrong, "failed, but there was a response")
 	}
-	if status := chaosStatus(last.Fault); status != 0 && !settling && call.unseen == 0 &&
+	if status := chaosStatus(last.Fault); status != 0 && !reconciling && call.unseen == 0 &&
 		!cancelled && !hurried && status != e.StatusCode {
-		call.complain(chaosWrong, "status %d, but the last exchange was %v", e.StatusCode, last)
+		call.violation(chaosWrong, "status %d, but the last exchange was %v", e.StatusCode, last)
 	}
 	if !call.write {
-		return undone
+		return notDone
 	}
 
-	hedged := strings.Contains(text, chaosHedge) || strings.Contains(text, "cannot be told") ||
-		settling
-	by500 := last.Proof == chaos.Failed
+	saysMaybe := reconciling || strings.Contains(text, chaosMaybeText) ||
+		strings.Contains(text, "cannot be told")
+	late := func(x chaos.Exchange) bool { return strings.HasSuffix(x.Fault, "late") }
+	failedWith500 := last.Proof == chaos.Failed
 	switch {
-	case call.done() > 0 && !hedged && !by500:
-		call.complain(chaosLost, "done, and the error says nothing of it")
-		return later
-	case hurried,
-		cancelled &&
-			slices.ContainsFunc(call.all,
-				func(x chaos.Exchange) bool { return strings.HasSuffix(x.Fault, "late") }):
-		return later
-	case hedged, by500:
-		return maybe
+	case call.done() > 0 && !saysMaybe && !failedWith500:
+		call.violation(chaosLost, "carried out, but the error does not say so")
+		return possiblyLater
+	case hurried, cancelled && slices.ContainsFunc(call.all, late):
+		return possiblyLater
+	case saysMaybe, failedWith500:
+		return possiblyDone
 	}
-	return undone
+	return notDone
 }
 
-// chaosStatus is the status in a fault's name, 0 for none.
+// chaosStatus returns the HTTP status in the name of a fault, or 0.
 func chaosStatus(fault string) (status int) {
 	_, _ = fmt.Sscanf(fault, "%3d", &status)
 	return status

@@ -45,7 +45,7 @@ func docs() *Collection {
 	}
 }
 
-func TestCollectionServiceOnTheWire(t *testing.T) {
+func TestCollectionService_Wire(t *testing.T) {
 	t.Parallel()
 	add := func(req CreateCollectionRequest) func(context.Context, *Client) (any, error) {
 		return func(ctx context.Context, c *Client) (any, error) {
@@ -59,7 +59,7 @@ func TestCollectionServiceOnTheWire(t *testing.T) {
 	}
 	index := func(force bool) func(context.Context, *Client) (any, error) {
 		return func(ctx context.Context, c *Client) (any, error) {
-			return only(c.Collection.CreateIndex(ctx, "docs", force))
+			return errOnly(c.Collection.CreateIndex(ctx, "docs", force))
 		}
 	}
 	readBack, one := []string{"OK", docsJSON}, []string{docsJSON}
@@ -78,7 +78,8 @@ func TestCollectionServiceOnTheWire(t *testing.T) {
 				"GET /collection/Docs",
 			}, readBack, docs(),
 		},
-		"Add sends that the documents bring their embeddings": { // the server has no default for it
+		// The server has no default for is_auto_embedded.
+		"Add sends that the documents bring their embeddings": {
 			add(CreateCollectionRequest{
 				Name:                "docs",
 				EmbeddingDimensions: 8,
@@ -110,7 +111,7 @@ func TestCollectionServiceOnTheWire(t *testing.T) {
 		},
 		"Delete": {
 			func(ctx context.Context, c *Client) (any, error) {
-				return only(c.Collection.Delete(ctx, "docs"))
+				return errOnly(c.Collection.Delete(ctx, "docs"))
 			},
 			[]string{"DELETE /collection/docs"}, []string{"OK"}, nil,
 		},
@@ -169,7 +170,7 @@ func TestCollectionServiceOnTheWire(t *testing.T) {
 	})
 }
 
-func TestSearchResultsThatAreNoneAreAnError(t *testing.T) {
+func TestCollectionSearch_UnexpectedResponse(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"null", "[]", `{"results":[null]}`, `{"results":"x"}`} {
 		c, _, _ := scripted(t, nil, answers(200, body))
@@ -179,7 +180,7 @@ func TestSearchResultsThatAreNoneAreAnError(t *testing.T) {
 	}
 }
 
-func TestCollectionsThatTheServerWouldNotTakeAreRefusedBeforeTheyAreSent(t *testing.T) {
+func TestCollectionAdd_InvalidRequests(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		req  CreateCollectionRequest
@@ -266,7 +267,7 @@ func TestCollectionsThatTheServerWouldNotTakeAreRefusedBeforeTheyAreSent(t *test
 	}
 }
 
-func TestACollectionAddWhoseAnswerWasLostReturnsWhatItMade(t *testing.T) {
+func TestCollectionAdd_LostResponse(t *testing.T) {
 	t.Parallel()
 	full := CreateCollectionRequest{
 		Description:         "d",
@@ -343,11 +344,11 @@ func TestACollectionAddWhoseAnswerWasLostReturnsWhatItMade(t *testing.T) {
 					RequestHeader("X-Trace", "t"))
 				requests := s.requests()
 				require.Len(t, requests, 3)
-				assert.Equal(t, requests[0], requests[1], "each attempt sends the same")
+				assert.Equal(t, requests[0], requests[1], "every attempt sends the same")
 				assert.Equal(t, "GET http://zep.test/zep/api/v1/collection/docs",
 					requests[2].method+" "+requests[2].url)
 				assert.Equal(t, "t", requests[2].header.Get("X-Trace"))
-				assert.Equal(t, before, req, "the request is as it was")
+				assert.Equal(t, before, req, "the request is not modified")
 				if test.ours {
 					require.NoError(t, err)
 					assert.Equal(t, "u", collection.UUID)
@@ -360,7 +361,7 @@ func TestACollectionAddWhoseAnswerWasLostReturnsWhatItMade(t *testing.T) {
 	}
 }
 
-func TestACollectionThatIsTakenAtOnceIsNotReadBack(t *testing.T) {
+func TestCollectionAdd_TakenAtFirstAttempt(t *testing.T) {
 	t.Parallel()
 	req := &CreateCollectionRequest{
 		Name:                "docs",
@@ -381,7 +382,7 @@ func TestACollectionThatIsTakenAtOnceIsNotReadBack(t *testing.T) {
 	}
 }
 
-func TestACollectionAddAfterALostAnswer(t *testing.T) {
+func TestCollectionAdd_OutcomesAfterLostResponse(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		then    []step
@@ -439,9 +440,9 @@ func TestACollectionAddAfterALostAnswer(t *testing.T) {
 	}
 }
 
-// TestACollectionThatWasWrittenAndCannotBeReadBack: the error says that it was written, and
+// TestCollection_ReadBackFails checks that the error says that the write was done, and that
 // nothing is written again.
-func TestACollectionThatWasWrittenAndCannotBeReadBack(t *testing.T) {
+func TestCollection_ReadBackFails(t *testing.T) {
 	t.Parallel()
 	writes := map[string]func(context.Context, *Client) (*Collection, error){
 		"POST": func(ctx context.Context, c *Client) (*Collection, error) {
@@ -504,7 +505,7 @@ func TestACollectionThatWasWrittenAndCannotBeReadBack(t *testing.T) {
 	}
 }
 
-func TestACollectionDeleteWhoseAnswerWasLostDidIt(t *testing.T) {
+func TestCollectionDelete_LostResponse(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	gone := answers(404, "failed to Delete collection: "+collectionMissing)
@@ -527,8 +528,9 @@ func TestACollectionDeleteWhoseAnswerWasLostDidIt(t *testing.T) {
 	}
 }
 
-// TestAnIndexIsNotBegunTwice: a second request would drop the index that the first is making.
-func TestAnIndexIsNotBegunTwice(t *testing.T) {
+// TestCollectionCreateIndex_NotRepeated checks that no second request follows an ambiguous
+// attempt: it would drop the index that the first one builds.
+func TestCollectionCreateIndex_NotRepeated(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	for how, lost := range lostAnswers {
@@ -545,13 +547,14 @@ func TestAnIndexIsNotBegunTwice(t *testing.T) {
 	c, _, _ := scripted(t, nil,
 		answers(500, "failed to create index: not enough rows to create index\n"))
 	assert.Equal(t, []error{ErrServer}, matched(c.Collection.CreateIndex(ctx, "docs", false)))
-	c, _, _ = scripted(t, nil, answers(500, collectionMissing)) // here it is no 404
+	c, _, _ = scripted(t, nil, answers(500, collectionMissing)) // not a 404 here
 	assert.Equal(t, []error{ErrNotFound, ErrServer},
 		matched(c.Collection.CreateIndex(ctx, "docs", false)))
 }
 
-// TestACollectionAddThatIsReadBackEndsWithItsContext: reading back is a part of the call.
-func TestACollectionAddThatIsReadBackEndsWithItsContext(t *testing.T) {
+// TestCollectionAdd_ContextEndsDuringReadBack checks that the context of the call applies to
+// reading back.
+func TestCollectionAdd_ContextEndsDuringReadBack(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -566,8 +569,9 @@ func TestACollectionAddThatIsReadBackEndsWithItsContext(t *testing.T) {
 	assert.Len(t, s.requests(), 3)
 }
 
-// TestReadingBackKeepsTheOptionsOfTheCall: its headers, and its number of attempts.
-func TestReadingBackKeepsTheOptionsOfTheCall(t *testing.T) {
+// TestCollection_ReadBackKeepsOptions checks that reading back has the headers and the number of
+// attempts of the call.
+func TestCollection_ReadBackKeepsOptions(t *testing.T) {
 	t.Parallel()
 	opts := []RequestOption{RequestHeader("X-Request-Id", "1"), RequestMaxAttempts(2)}
 	for name, test := range map[string]struct {

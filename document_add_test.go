@@ -12,15 +12,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDocumentsAreCheckedBeforeAnyIsSent: also those of a later batch, and the error names the
-// index.
-func TestDocumentsAreCheckedBeforeAnyIsSent(t *testing.T) {
+// TestDocumentAdd_InvalidDocuments checks that nothing is sent if a document is invalid, also
+// one of a later batch, and that the error names its index.
+func TestDocumentAdd_InvalidDocuments(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	eight, seven := make([]float32, 8), make([]float32, 7)
 	id := strings.Repeat("x", 100)
 	tests := map[string]struct {
-		documents []*CreateDocumentRequest // the last is at fault
+		documents []*CreateDocumentRequest // the last one is invalid
 		want      string
 		is        error
 	}{
@@ -119,14 +119,14 @@ func TestDocumentsAreCheckedBeforeAnyIsSent(t *testing.T) {
 			{Embedding: eight},
 			{Content: "c", Embedding: eight},
 		})
-	require.NoError(t, err, "what is allowed")
+	require.NoError(t, err, "allowed")
 }
 
-// TestBatchesAreAsLargeAsTheServerTakes: 500 documents or 5 MiB of JSON, to the byte, whichever
-// comes first.
-func TestBatchesAreAsLargeAsTheServerTakes(t *testing.T) {
+// TestDocumentAdd_BatchSizes checks that a batch has at most 500 documents and at most 5 MiB of
+// JSON, to the byte.
+func TestDocumentAdd_BatchSizes(t *testing.T) {
 	t.Parallel()
-	of := func(n int) *CreateDocumentRequest { // a document of n bytes of JSON
+	of := func(n int) *CreateDocumentRequest { // a document that takes n bytes as JSON
 		return &CreateDocumentRequest{Content: strings.Repeat("x", n-len(`{"content":""}`))}
 	}
 	many := func(n, size int) (documents []*CreateDocumentRequest) {
@@ -191,7 +191,8 @@ func TestBatchesAreAsLargeAsTheServerTakes(t *testing.T) {
 	}
 }
 
-// numbered are documents with the contents 0, 1 and so on, and with ids if those are wanted.
+// numbered returns n documents with the contents 0, 1 and so on, with DocumentIDs if ids is
+// true.
 func numbered(n int, ids bool) (documents []*CreateDocumentRequest) {
 	for i := range n {
 		d := &CreateDocumentRequest{Content: fmt.Sprint(i), Metadata: Metadata{"i": i}}
@@ -203,7 +204,7 @@ func numbered(n int, ids bool) (documents []*CreateDocumentRequest) {
 	return documents
 }
 
-// manyUUIDs is the answer to a batch.
+// manyUUIDs is the response to a batch of n documents.
 func manyUUIDs(prefix string, n int) step {
 	uuids := make([]string, n)
 	for i := range uuids {
@@ -213,7 +214,7 @@ func manyUUIDs(prefix string, n int) step {
 	return answers(200, string(body))
 }
 
-func TestABatchThatFailsLeavesTheUUIDsOfThoseBeforeIt(t *testing.T) {
+func TestDocumentAdd_FailedBatch(t *testing.T) {
 	t.Parallel()
 	first := make([]string, 500)
 	for i := range first {
@@ -311,8 +312,9 @@ func TestABatchThatFailsLeavesTheUUIDsOfThoseBeforeIt(t *testing.T) {
 	}
 }
 
-// TestDocumentsWithoutIDsAreSentAgainOnlyIfNoneWasStored: nothing would tell whether they were.
-func TestDocumentsWithoutIDsAreSentAgainOnlyIfNoneWasStored(t *testing.T) {
+// TestDocumentAdd_WithoutIDs checks that documents without ids are sent again only after proof
+// that none was stored: nothing else would show it.
+func TestDocumentAdd_WithoutIDs(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	mixed := numbered(3, true)
@@ -339,7 +341,7 @@ func TestDocumentsWithoutIDsAreSentAgainOnlyIfNoneWasStored(t *testing.T) {
 			}
 		})
 	}
-	// It goes by the batch: one without ids does not keep the others from being sent again.
+	// This applies to each batch: one without ids does not keep the others from being retried.
 	documents := append(numbered(500, true), &CreateDocumentRequest{Content: "x"})
 	c, _, _ := scripted(t, nil, answerLost, manyUUIDs("a", 500), answers(503, ""),
 		manyUUIDs("b", 1))
@@ -348,7 +350,7 @@ func TestDocumentsWithoutIDsAreSentAgainOnlyIfNoneWasStored(t *testing.T) {
 	assert.Len(t, uuids, 501)
 }
 
-func TestADocumentAddWhoseAnswerWasLostReturnsWhatItMade(t *testing.T) {
+func TestDocumentAdd_LostResponse(t *testing.T) {
 	t.Parallel()
 	stored := func(uuid, id, more string) string {
 		return fmt.Sprintf(`{"uuid":%q,"document_id":%q,%s}`, uuid, id, more)
@@ -357,7 +359,7 @@ func TestADocumentAddWhoseAnswerWasLostReturnsWhatItMade(t *testing.T) {
 	b := stored("ub", "b", `"content":"B","embedding":[3,0.1]`)
 	tests := map[string]struct {
 		documents []*CreateDocumentRequest
-		there     string // nil for those above
+		there     string // "" for none
 		ours      bool
 	}{
 		"both, in another order": {nil, "[" + b + "," + a + "]", true},
@@ -446,7 +448,7 @@ func TestADocumentAddWhoseAnswerWasLostReturnsWhatItMade(t *testing.T) {
 					RequestHeader("X-Trace", "t"))
 				requests := s.requests()
 				require.Len(t, requests, 3)
-				assert.Equal(t, requests[0], requests[1], "each attempt sends the same")
+				assert.Equal(t, requests[0], requests[1], "every attempt sends the same")
 				assert.Equal(t,
 					"POST http://zep.test/zep/api/v1/collection/docs/document/list/get",
 					requests[2].method+" "+requests[2].url)
@@ -467,18 +469,18 @@ func TestADocumentAddWhoseAnswerWasLostReturnsWhatItMade(t *testing.T) {
 	}
 }
 
-func TestADocumentAddAfterALostAnswer(t *testing.T) {
+func TestDocumentAdd_OutcomesAfterLostResponse(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	readBack := func(first, n int) step {
 		var there []string
 		for i := first + n - 1; i >= first; i-- {
-			there = append(there,
-				fmt.Sprintf(`{"uuid":"u%d","document_id":"d%d","content":"%d","metadata":{"i":%d}}`, i, i, i, i))
+			there = append(there, fmt.Sprintf(
+				`{"uuid":"u%[1]d","document_id":"d%[1]d","content":"%[1]d","metadata":{"i":%[1]d}}`, i))
 		}
 		return answers(200, "["+strings.Join(there, ",")+"]")
 	}
-	// Of three batches, the second one's answer is lost, and its ids turn out to be taken.
+	// The response to the second of three batches is lost, and then its ids are taken.
 	c, s, _ := scripted(t, nil, manyUUIDs("a", 500), answerLost, answers(400, documentTaken),
 		readBack(500, 500), manyUUIDs("c", 200))
 	uuids, err := c.Document.Add(ctx, "docs", numbered(1200, true))
@@ -488,7 +490,7 @@ func TestADocumentAddAfterALostAnswer(t *testing.T) {
 	assert.Equal(t, []string{"u999", "c0"}, uuids[999:1001])
 	assert.Len(t, s.requests(), 5)
 
-	// It is not read back if no answer was lost.
+	// Nothing is read back if no response was lost.
 	c, _, _ = scripted(t, nil, answerLost, manyUUIDs("a", 500), answers(400, documentTaken))
 	uuids, err = c.Document.Add(ctx, "docs", numbered(600, true))
 	assert.Equal(t, []error{ErrAlreadyExists}, matched(err),
@@ -560,7 +562,7 @@ func TestADocumentAddAfterALostAnswer(t *testing.T) {
 	}
 }
 
-func TestTheEndOfItsContextEndsAnUpload(t *testing.T) {
+func TestDocumentAdd_ContextEnds(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
 	c, s, _ := scripted(t, nil, func(req *http.Request) (*http.Response, error) {

@@ -33,11 +33,11 @@ func fox() *Document {
 	}
 }
 
-func TestDocumentServiceOnTheWire(t *testing.T) {
+func TestDocumentService_Wire(t *testing.T) {
 	t.Parallel()
 	update := func(req UpdateDocumentRequest) func(context.Context, *Client) (any, error) {
 		return func(ctx context.Context, c *Client) (any, error) {
-			return only(c.Document.Update(ctx, "docs", &req))
+			return errOnly(c.Document.Update(ctx, "docs", &req))
 		}
 	}
 	ok := []string{"OK"}
@@ -100,7 +100,7 @@ func TestDocumentServiceOnTheWire(t *testing.T) {
 		},
 		"UpdateAll": {
 			func(ctx context.Context, c *Client) (any, error) {
-				return only(c.Document.UpdateAll(ctx, "docs", []*UpdateDocumentRequest{
+				return errOnly(c.Document.UpdateAll(ctx, "docs", []*UpdateDocumentRequest{
 					{UUID: uuid2, DocumentID: "d2", Metadata: Metadata{"z": 9}},
 					{UUID: uuid1, DocumentID: "d1", Metadata: Metadata{"z": 8}},
 				}))
@@ -111,13 +111,13 @@ func TestDocumentServiceOnTheWire(t *testing.T) {
 		},
 		"Delete": {
 			func(ctx context.Context, c *Client) (any, error) {
-				return only(c.Document.Delete(ctx, "docs", uuid1))
+				return errOnly(c.Document.Delete(ctx, "docs", uuid1))
 			},
 			[]string{"DELETE /collection/docs/document/uuid/" + uuid1}, ok, nil,
 		},
 		"DeleteAll": {
 			func(ctx context.Context, c *Client) (any, error) {
-				return only(c.Document.DeleteAll(ctx, "docs", []string{uuid1, uuid2}))
+				return errOnly(c.Document.DeleteAll(ctx, "docs", []string{uuid1, uuid2}))
 			},
 			[]string{`POST /collection/docs/document/list/delete ["` + uuid1 + `","` + uuid2 +
 				`"]`}, ok, nil,
@@ -139,18 +139,18 @@ func TestDocumentServiceOnTheWire(t *testing.T) {
 		},
 		"UpdateAll of none": {
 			func(ctx context.Context, c *Client) (any, error) {
-				return only(c.Document.UpdateAll(ctx, "docs", nil))
+				return errOnly(c.Document.UpdateAll(ctx, "docs", nil))
 			}, nil, nil, nil,
 		},
 		"DeleteAll of none": {
 			func(ctx context.Context, c *Client) (any, error) {
-				return only(c.Document.DeleteAll(ctx, "docs", []string{}))
+				return errOnly(c.Document.DeleteAll(ctx, "docs", []string{}))
 			}, nil, nil, nil,
 		},
 	})
 }
 
-// manyIDs are n of them.
+// manyIDs returns n ids.
 func manyIDs(prefix string, n int) (ids []string) {
 	for i := range n {
 		ids = append(ids, fmt.Sprint(prefix, i))
@@ -158,9 +158,9 @@ func manyIDs(prefix string, n int) (ids []string) {
 	return ids
 }
 
-// TestListsOfDocumentsGoInBatches: it is one list all the same, from which those that are not
-// there are missing.
-func TestListsOfDocumentsGoInBatches(t *testing.T) {
+// TestDocumentGet_Batches checks that the batches form one list, without the documents that do
+// not exist.
+func TestDocumentGet_Batches(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	ids := manyIDs("x", 1001)
@@ -202,7 +202,7 @@ func TestListsOfDocumentsGoInBatches(t *testing.T) {
 
 			c, _, _ := scripted(t, nil, answerLost, answers(500, ""), some)
 			documents, err := get(c, ids[:1])
-			require.NoError(t, err, "it is a read")
+			require.NoError(t, err, "retried as a read")
 			assert.Len(t, documents, 2)
 
 			for text, want := range map[string]error{
@@ -223,7 +223,7 @@ func TestListsOfDocumentsGoInBatches(t *testing.T) {
 	}
 }
 
-func TestDocumentDeletesWhoseAnswerWasLostDidIt(t *testing.T) {
+func TestDocumentDelete_LostResponse(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	for name, del := range map[string]func(*Client) error{
@@ -247,7 +247,7 @@ func TestDocumentDeletesWhoseAnswerWasLostDidIt(t *testing.T) {
 				assert.Equal(t, []error{ErrEndpointNotFound}, matched(del(c)), how)
 			}
 			c, _, _ := scripted(t, nil, gone)
-			assert.Equal(t, []error{ErrNotFound}, matched(del(c)), "it never was there")
+			assert.Equal(t, []error{ErrNotFound}, matched(del(c)), "it did not exist")
 			for how, proof := range proofs {
 				c, _, _ := scripted(t, nil, proof, gone)
 				assert.Equal(t, []error{ErrNotFound}, matched(del(c)), how)
@@ -258,7 +258,7 @@ func TestDocumentDeletesWhoseAnswerWasLostDidIt(t *testing.T) {
 	}
 }
 
-func TestDeletesOfManyDocumentsGoInBatches(t *testing.T) {
+func TestDocumentDeleteAll_Batches(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	ids := manyIDs("x", 1001)
@@ -311,8 +311,8 @@ func TestDeletesOfManyDocumentsGoInBatches(t *testing.T) {
 	}
 }
 
-// TestTheCallersDocumentsAreNotWrittenTo: nor are the lists of them.
-func TestTheCallersDocumentsAreNotWrittenTo(t *testing.T) {
+// TestDocuments_NotModified checks that the caller's documents and lists are not written to.
+func TestDocuments_NotModified(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	c, _, _ := scripted(t, nil, manyUUIDs("a", 2), answers(200, "OK"), answers(200, "OK"))
@@ -333,7 +333,7 @@ func TestTheCallersDocumentsAreNotWrittenTo(t *testing.T) {
 	assert.Equal(t, reqs(), updates)
 }
 
-func TestADocumentThatIsNoneIsAnError(t *testing.T) {
+func TestDocumentGet_UnexpectedResponse(t *testing.T) {
 	t.Parallel()
 	c, _, _ := scripted(t, nil, answers(200, "null"), answers(200, "[null]"),
 		answers(404, noneOfList))

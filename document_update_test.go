@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestUpdatesThatTheServerWouldNotTakeAreRefusedBeforeAnyIsSent(t *testing.T) {
+func TestDocumentUpdate_InvalidRequests(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	tests := map[string]struct {
@@ -67,9 +67,9 @@ func TestUpdatesThatTheServerWouldNotTakeAreRefusedBeforeAnyIsSent(t *testing.T)
 	}
 }
 
-// TestUpdatesOfDifferentFieldsGoInDifferentRequests: the server changes in every document of a
-// request what it changes in one.
-func TestUpdatesOfDifferentFieldsGoInDifferentRequests(t *testing.T) {
+// TestDocumentUpdateAll_SplitByFields checks that a request updates the same fields of all of
+// its documents: the server changes in each what it changes in one.
+func TestDocumentUpdateAll_SplitByFields(t *testing.T) {
 	t.Parallel()
 	id := func(uuid string) *UpdateDocumentRequest {
 		return &UpdateDocumentRequest{UUID: uuid, DocumentID: "d"}
@@ -157,14 +157,14 @@ func TestUpdatesOfDifferentFieldsGoInDifferentRequests(t *testing.T) {
 			assert.Equal(t, test.want, got)
 			require.Len(t, sent, len(test.reqs))
 			for i, req := range sent {
-				assert.Equal(t, test.reqs[i].UUID, req.UUID, "in their order")
+				assert.Equal(t, test.reqs[i].UUID, req.UUID, "in the given order")
 			}
 			assert.True(t, idle(c.updates))
 		})
 	}
 }
 
-func TestABatchOfUpdatesThatFailsTellsHowManyWereMade(t *testing.T) {
+func TestDocumentUpdateAll_FailedBatch(t *testing.T) {
 	t.Parallel()
 	var reqs []*UpdateDocumentRequest
 	for i := range 1001 {
@@ -200,9 +200,9 @@ func TestABatchOfUpdatesThatFailsTellsHowManyWereMade(t *testing.T) {
 	}
 }
 
-// TestUpdatesOfManyDocumentsInOppositeOrdersEnd lets updates of the same documents in opposite
-// orders meet, over and over.
-func TestUpdatesOfManyDocumentsInOppositeOrdersEnd(t *testing.T) {
+// TestDocumentUpdateAll_OppositeOrders checks that concurrent updates of the same documents in
+// opposite orders do not block one another.
+func TestDocumentUpdateAll_OppositeOrders(t *testing.T) {
 	t.Parallel()
 	c, g := turnstiled(t)
 	forth := []*UpdateDocumentRequest{
@@ -228,11 +228,11 @@ func TestUpdatesOfManyDocumentsInOppositeOrdersEnd(t *testing.T) {
 			}
 		}()
 	}
-	for range calls { // all of them have b in common
+	for range calls { // all of them update b
 		a := g.next(t)
 		select {
 		case other := <-g.arrived:
-			require.FailNow(t, "two at a time", other.body)
+			require.FailNow(t, "two updates at once", other.body)
 		default:
 		}
 		close(a.pass)
@@ -241,9 +241,9 @@ func TestUpdatesOfManyDocumentsInOppositeOrdersEnd(t *testing.T) {
 	assert.True(t, idle(c.updates))
 }
 
-// TestAnUpdateDoesNotOvertakeOneOfManyDocumentsThatCameFirst: the one of many stands in the
-// lines of all of its documents at once.
-func TestAnUpdateDoesNotOvertakeOneOfManyDocumentsThatCameFirst(t *testing.T) {
+// TestDocumentUpdate_AfterEarlierUpdateAll checks that UpdateAll queues for all of its documents
+// at once, so that a later update does not overtake it.
+func TestDocumentUpdate_AfterEarlierUpdateAll(t *testing.T) {
 	t.Parallel()
 	c, g := turnstiled(t)
 	ctx := context.Background()
@@ -275,8 +275,9 @@ func TestAnUpdateDoesNotOvertakeOneOfManyDocumentsThatCameFirst(t *testing.T) {
 	assert.True(t, idle(c.updates))
 }
 
-// TestUpdatesOfManyDocumentsThatGiveUpLetTheOthersPass: one that waits stands before others, too.
-func TestUpdatesOfManyDocumentsThatGiveUpLetTheOthersPass(t *testing.T) {
+// TestDocumentUpdateAll_GivenUpWhileWaiting checks that an update that is given up while it
+// waits does not block the updates behind it.
+func TestDocumentUpdateAll_GivenUpWhileWaiting(t *testing.T) {
 	t.Parallel()
 	c, g := turnstiled(t)
 	call := func(ctx context.Context, uuids ...string) chan error {

@@ -47,7 +47,7 @@ func ExampleCollectionService_Add() {
 		Name:                "fables",
 		Description:         "By Aesop",
 		EmbeddingDimensions: 384,
-		IsAutoEmbedded:      true, // by the server's own model
+		IsAutoEmbedded:      true, // by the server's model
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -68,7 +68,7 @@ func ExampleCollectionService_Get() {
 	defer server.Close()
 	addFables(ctx, client)
 
-	collection, err := client.Collection.Get(ctx, "Fables") // upper case is the same
+	collection, err := client.Collection.Get(ctx, "Fables") // case does not matter
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func ExampleCollectionService_Update() {
 
 	collection, err := client.Collection.Update(ctx, &zep.UpdateCollectionRequest{
 		Name:     "fables",
-		Metadata: zep.Metadata{"language": "en"}, // replaces what was there
+		Metadata: zep.Metadata{"language": "en"}, // replaces the old metadata
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -134,7 +134,7 @@ func ExampleCollectionService_CreateIndex() {
 	defer server.Close()
 	addFables(ctx, client)
 
-	const force = false // true also where the server thinks that there are too few documents
+	const force = false // true builds the index even for few documents
 	if err := client.Collection.CreateIndex(ctx, "fables", force); err != nil {
 		log.Fatal(err)
 	}

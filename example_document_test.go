@@ -23,8 +23,8 @@ func ExampleDocumentService_Add() {
 		log.Fatal(err)
 	}
 
-	// Any number of them: they go up in batches that the server takes. With a DocumentID, an
-	// upload whose answer was lost can be tried again.
+	// Any number of documents is split into batches that the server accepts. With a DocumentID,
+	// an upload can be retried after its response was lost.
 	uuids, err := client.Document.Add(ctx, "fables", []*zep.CreateDocumentRequest{
 		{DocumentID: "fox", Content: "The fox and the grapes"},
 		{DocumentID: "hare", Content: "The hare and the tortoise"},
@@ -81,7 +81,7 @@ func ExampleDocumentService_GetByIDs() {
 	defer server.Close()
 	addFables(ctx, client)
 
-	// Those that are not there are missing from the answer.
+	// Documents that do not exist are missing from the result.
 	documents, err := client.Document.GetByIDs(ctx, "fables", []string{"fox", "wolf"})
 	if err != nil {
 		log.Fatal(err)
@@ -101,7 +101,7 @@ func ExampleDocumentService_Update() {
 
 	err := client.Document.Update(ctx, "fables", &zep.UpdateDocumentRequest{
 		UUID:     uuids[0],
-		Metadata: zep.Metadata{"moral": "sour"}, // replaces what was there
+		Metadata: zep.Metadata{"moral": "sour"}, // replaces the old metadata
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -149,7 +149,7 @@ func ExampleDocumentService_Delete() {
 	defer server.Close()
 	uuids := addFables(ctx, client)
 
-	for range 2 { // what is gone already is no error
+	for range 2 { // deleting it again is not an error
 		if err := client.Document.Delete(ctx, "fables", uuids[0]); err != nil {
 			log.Fatal(err)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// addLesson adds a conversation of four messages, to the session "lesson".
+// addLesson adds a conversation of four messages to the session "lesson".
 func addLesson(ctx context.Context, client *zep.Client) {
 	must(client.Memory.Add(ctx, "lesson", &zep.AddMemoryRequest{Messages: []*zep.Message{
 		{
@@ -31,7 +31,7 @@ func ExampleMemoryService_Add() {
 	ctx := context.Background()
 	server, client := newServer()
 	defer server.Close()
-	// The session is made if there is none.
+	// The session is created if it does not exist.
 	err := client.Memory.Add(ctx, "lesson", &zep.AddMemoryRequest{Messages: []*zep.Message{
 		{Role: zep.RoleHuman, Content: "How do you say good morning in Spanish?"},
 		{Role: zep.RoleAI, Content: "Buenos días.", Metadata: zep.Metadata{"language": "es"}},
@@ -184,7 +184,8 @@ func ExampleMessageService_Get() {
 	ctx := context.Background()
 	server, client := newServer()
 	defer server.Close()
-	const uuid = "9672fadd-9d7c-475d-a47d-fc439f1a5abc" // chosen by the caller, or else by the client
+	// The UUID is optional: without one, the client chooses it.
+	const uuid = "9672fadd-9d7c-475d-a47d-fc439f1a5abc"
 	err := client.Memory.Add(ctx, "lesson", &zep.AddMemoryRequest{Messages: []*zep.Message{
 		{UUID: uuid, Role: zep.RoleHuman, Content: "hola"},
 	}})

@@ -15,8 +15,8 @@ func ExampleSessionService_List() {
 	defer server.Close()
 	addSessions(ctx, client, "a", "b", "c")
 
-	// The page after the record with this ID. All of them without options:
-	// client.Session.List(ctx, nil).
+	// Cursor is the ID of the last record of the page before. Without options, List returns
+	// all sessions: client.Session.List(ctx, nil).
 	first, err := client.Session.List(ctx, &zep.ListOptions{Limit: 2})
 	if err != nil {
 		log.Fatal(err)
@@ -64,7 +64,7 @@ func ExampleSessionService_All() {
 		}
 		fmt.Println(session.SessionID)
 		if session.SessionID == "c" {
-			break // cancels the page that is on its way
+			break // cancels the request for the next page
 		}
 	}
 	// Output:
@@ -83,7 +83,7 @@ func ExampleSessionService_AllParallel() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Println(session.SessionID) // in no order
+		fmt.Println(session.SessionID) // in any order
 	}
 	// Unordered output:
 	// a
@@ -99,7 +99,7 @@ func ExampleSessionService_Add() {
 
 	session, err := client.Session.Add(ctx, &zep.CreateSessionRequest{
 		SessionID: "lesson",
-		UserID:    "jane", // or leave it out: a session need not be a user's
+		UserID:    "jane", // optional
 		Metadata:  zep.Metadata{"topic": "verbs"},
 	})
 	if err != nil {
@@ -162,7 +162,7 @@ func ExampleSessionService_Delete() {
 		log.Fatal(err)
 	}
 
-	// A deleted session keeps its id. An update would bring it back.
+	// A deleted session keeps its id. An update restores the session.
 	_, err := client.Session.Add(ctx, &zep.CreateSessionRequest{SessionID: "lesson"})
 	fmt.Println(errors.Is(err, zep.ErrAlreadyExists))
 	// Output:

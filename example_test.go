@@ -14,8 +14,8 @@ import (
 	"github.com/zep-go/zep/zeptest"
 )
 
-// The examples run against a server in the process, for which newServer gives a client. With a
-// server of your own it is zep.NewClient().
+// newServer starts a server in the process and returns a client of it. The client of another
+// server is made with zep.NewClient.
 func newServer() (*zeptest.Server, *zep.Client) {
 	server := zeptest.NewServer()
 	client, err := server.Client()
@@ -58,9 +58,9 @@ func ExampleNewClient() {
 
 	_, err = zep.NewClient(zep.WithBaseURL("zep.example.com"), zep.WithMaxAttempts(0))
 	fmt.Println(err)
-	// Output: zep.Client(https://zep.example.com) zep: NewClient: base URL "zep.example.com"
-	// has no http:// or https://: it must be like http://localhost:8000; WithMaxAttempts(0):
-	// want at least 1
+	// Output:
+	// zep.Client(https://zep.example.com)
+	// zep: NewClient: base URL "zep.example.com" has no http:// or https://: it must be like http://localhost:8000; WithMaxAttempts(0): want at least 1
 }
 
 func ExampleClient_Health() {

@@ -69,7 +69,7 @@ func ExampleUserService_Update() {
 		log.Fatal(err)
 	}
 
-	// Metadata is merged, maps within it too. Fields that are left out stay as they are.
+	// Metadata is merged, and so are the maps in it. Fields that are left out are not changed.
 	user, err := client.User.Update(ctx, &zep.UpdateUserRequest{
 		UserID:   "jane",
 		Metadata: zep.Metadata{"plan": "pro", "limits": map[string]any{"disk": "10 GB"}},
@@ -130,8 +130,8 @@ func ExampleUserService_List() {
 	defer server.Close()
 	addUsers(ctx, client, "a", "b", "c")
 
-	// The page after the record with this ID. All of them without options:
-	// client.User.List(ctx, nil).
+	// Cursor is the ID of the last record of the page before. Without options, List returns
+	// all users: client.User.List(ctx, nil).
 	first, err := client.User.List(ctx, &zep.ListOptions{Limit: 2})
 	if err != nil {
 		log.Fatal(err)
@@ -179,7 +179,7 @@ func ExampleUserService_All() {
 		}
 		fmt.Println(user.UserID)
 		if user.UserID == "c" {
-			break // cancels the page that is on its way
+			break // cancels the request for the next page
 		}
 	}
 	// Output:
@@ -198,7 +198,7 @@ func ExampleUserService_AllParallel() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Println(user.UserID) // in no order
+		fmt.Println(user.UserID) // in any order
 	}
 	// Unordered output:
 	// a

@@ -15,19 +15,19 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// A wireTest is one call: what it sends, to the letter, and what it makes of the answer.
+// wireTest is one call: what it sends, to the letter, and what it returns for a response.
 type wireTest struct {
 	call func(context.Context, *zep.Client) (any, error)
 
-	method, uri string // the path escaped, with the base URL's own, and the query
+	method, uri string // the escaped path with that of the base URL, and the query
 	body        string // "" for none
 
 	status int // 0 for 200
 	answer string
-	want   any // nil for a call that returns an error alone
+	want   any // nil for a call that returns only an error
 }
 
-// run makes the call before a mock that answers everything.
+// run makes the call with a mock transport that responds to every request.
 func (test wireTest) run(t *testing.T) {
 	t.Helper()
 	var sent []*http.Request
@@ -70,10 +70,10 @@ func runWireTests(t *testing.T, tests map[string]wireTest) {
 	}
 }
 
-// done is for a call that returns nothing but an error.
-func done(err error) (any, error) { return nil, err }
+// errOnly is the result of a call that returns only an error.
+func errOnly(err error) (any, error) { return nil, err }
 
-// at is a time as the server writes it.
+// at parses a time as the server writes it.
 func at(text string) time.Time {
 	parsed, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
@@ -82,7 +82,7 @@ func at(text string) time.Time {
 	return parsed
 }
 
-// answering is a client that gets this answer to every call.
+// answering returns a client that gets the same response to every call.
 func answering(t testing.TB, status int, body string) *zep.Client {
 	t.Helper()
 	mock := httpmock.NewMockTransport()

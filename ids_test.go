@@ -13,8 +13,7 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// printable is an id for each printable character of ASCII, with the character inside; "/" is
-// refused, and not here.
+// printable returns an id for each printable ASCII character but "/", which is refused.
 func printable() []string {
 	var ids []string
 	for c := byte(' '); c <= '~'; c++ {
@@ -25,8 +24,8 @@ func printable() []string {
 	return ids
 }
 
-// ids are what reaches its own record. Many are what a wrong escaping would make of their
-// neighbours, and all of them are there at once.
+// ids returns ids that reach their own record. Many of them are what a wrong escaping would make
+// of another one.
 func ids() []string {
 	return slices.Concat(printable(), []string{
 		"jane", "JANE", "Jane", "0", "-1", "null", "true", "undefined", "sessions", "memory",
@@ -57,13 +56,12 @@ func ids() []string {
 	})
 }
 
-// shown is a name for a subtest.
+// shown returns the name of a subtest for an id.
 func shown(id string) string { return fmt.Sprintf("%.40q", id) }
 
-// TestEveryUserIDReachesItsOwnRecord adds users of all the ids, and a session each, before it
-// reads the first back: an id that led to another's record would be found out by what that
-// record holds.
-func TestEveryUserIDReachesItsOwnRecord(t *testing.T) {
+// TestUserIDs_ReachOwnRecord adds a user and a session for each id before it reads the first one
+// back. The content of a record shows whether an id led to another's record.
+func TestUserIDs_ReachOwnRecord(t *testing.T) {
 	t.Parallel()
 	server, c := startServer(t)
 	ctx := context.Background()
@@ -103,7 +101,7 @@ func TestEveryUserIDReachesItsOwnRecord(t *testing.T) {
 				assert.Equal(t, id, sessions[0].UserID)
 				assert.Equal(t, fmt.Sprint("session of ", i), sessions[0].SessionID)
 
-				// Were another's record deleted, that one's subtest would miss it.
+				// If this deleted another record, the subtest of that record would fail.
 				require.NoError(t, c.User.Delete(ctx, id))
 				_, err = c.User.Get(ctx, id)
 				require.ErrorIs(t, err, zep.ErrNotFound)
@@ -117,8 +115,7 @@ func TestEveryUserIDReachesItsOwnRecord(t *testing.T) {
 		"/sessions")
 }
 
-// refusedIDs are those that no request can carry to their own record, and what the error says
-// of them.
+// refusedIDs are ids that no request can carry to their own record, with what the error says.
 var refusedIDs = map[string]string{
 	"":                 "empty",
 	".":                "step",
@@ -135,11 +132,11 @@ var refusedIDs = map[string]string{
 	"\xff":             "UTF-8",
 	"jane\xc3":         "UTF-8",
 	"\xed\xa0\x80":     "UTF-8", // a surrogate
-	"\xc0\xaf":         "UTF-8", // "/" in too many bytes
+	"\xc0\xaf":         "UTF-8", // an overlong "/"
 	"\xf4\x90\x80\x80": "UTF-8", // beyond Unicode
 }
 
-// byID are all methods that take an id which goes on the path, with that id.
+// byID calls every method that takes an id on the path with that id.
 var byID = map[string]func(ctx context.Context, c *zep.Client, id string) error{
 	"User.Add": func(ctx context.Context, c *zep.Client, id string) error {
 		_, err := c.User.Add(ctx, &zep.CreateUserRequest{UserID: id})
@@ -303,8 +300,8 @@ var byID = map[string]func(ctx context.Context, c *zep.Client, id string) error{
 
 const aUUID = "9672fadd-9d7c-475d-a47d-fc439f1a5abc"
 
-// TestIDsThatCannotReachTheirRecordAreRefusedByEveryMethod sends nothing at all.
-func TestIDsThatCannotReachTheirRecordAreRefusedByEveryMethod(t *testing.T) {
+// TestIDs_RefusedByEveryMethod checks that nothing is sent for an invalid id.
+func TestIDs_RefusedByEveryMethod(t *testing.T) {
 	t.Parallel()
 	c := clientOf(t, noTransport(t))
 	for name, call := range byID {
@@ -321,8 +318,9 @@ func TestIDsThatCannotReachTheirRecordAreRefusedByEveryMethod(t *testing.T) {
 	}
 }
 
-// TestEmptyIDsInABodyAreRefused: to the server they mean everything, or nobody.
-func TestEmptyIDsInABodyAreRefused(t *testing.T) {
+// TestIDs_EmptyInBody checks that empty ids in a body are refused: the server takes them for all
+// records, or for none.
+func TestIDs_EmptyInBody(t *testing.T) {
 	t.Parallel()
 	c := clientOf(t, noTransport(t))
 	ctx := context.Background()

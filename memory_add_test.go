@@ -14,24 +14,25 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// version4 is a random UUID of RFC 9562.
-var version4 = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+// version4 matches a random UUID of RFC 9562.
+var version4 = regexp.MustCompile(
+	`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 
-func TestANewUUIDIsOfVersion4(t *testing.T) {
+func TestNewUUID_Version4(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	variants := map[byte]bool{}
 	for range 1000 {
 		u := newUUID()
 		require.Regexp(t, version4, u)
-		require.False(t, seen[u], "it came twice")
+		require.False(t, seen[u], "generated twice")
 		seen[u] = true
 		variants[u[19]] = true
 	}
 	assert.Len(t, variants, 4, "the other bits are random")
 }
 
-// sentUUIDs are those of the messages in an add's body.
+// sentUUIDs returns the UUIDs of the messages in an add's body.
 func sentUUIDs(t *testing.T, body string) (uuids []string) {
 	t.Helper()
 	var sent struct{ Messages []struct{ UUID string } }
@@ -42,9 +43,9 @@ func sentUUIDs(t *testing.T, body string) (uuids []string) {
 	return uuids
 }
 
-// TestMessagesGetTheirUUIDsInACopy shares the request between goroutines: the race detector
-// sees who writes to it.
-func TestMessagesGetTheirUUIDsInACopy(t *testing.T) {
+// TestMemoryAdd_UUIDsInCopy shares one request between goroutines, so that the race detector
+// reports any write to it.
+func TestMemoryAdd_UUIDsInCopy(t *testing.T) {
 	t.Parallel()
 	request := func() *AddMemoryRequest {
 		return &AddMemoryRequest{Metadata: Metadata{"m": 1}, Messages: []*Message{
@@ -63,23 +64,23 @@ func TestMessagesGetTheirUUIDsInACopy(t *testing.T) {
 		}()
 	}
 	adding.Wait()
-	assert.Equal(t, request(), shared, "it is as it was")
+	assert.Equal(t, request(), shared, "not modified")
 	seen := map[string]bool{}
 	for _, add := range s.requests() {
 		uuids := sentUUIDs(t, add.body)
 		require.Len(t, uuids, 3)
-		assert.Equal(t, strings.ToUpper(uuid1), uuids[1], "the caller's own is kept")
+		assert.Equal(t, strings.ToUpper(uuid1), uuids[1], "the caller's UUID is kept")
 		for _, u := range []string{uuids[0], uuids[2]} {
 			assert.Regexp(t, version4, u)
-			assert.False(t, seen[u], "another in every add")
+			assert.False(t, seen[u], "new in every add")
 			seen[u] = true
 		}
 	}
 }
 
-// TestTheZeroUUIDIsNone: the server takes it for none, and would give the message another in
-// every attempt.
-func TestTheZeroUUIDIsNone(t *testing.T) {
+// TestMemoryAdd_ZeroUUID checks that the zero UUID is replaced: the server ignores it, and would
+// give the message another UUID in every attempt.
+func TestMemoryAdd_ZeroUUID(t *testing.T) {
 	t.Parallel()
 	for _, zero := range []string{noUUID, "{" + noUUID + "}", "urn:uuid:" + noUUID,
 		"URN:UUID:" + noUUID, strings.ReplaceAll(noUUID, "-", "")} {
@@ -90,10 +91,10 @@ func TestTheZeroUUIDIsNone(t *testing.T) {
 		uuids := sentUUIDs(t, s.requests()[0].body)
 		assert.Regexp(t, version4, uuids[0], zero)
 		assert.NotEqual(t, uuids[0], uuids[1])
-		assert.Equal(t, s.requests()[0].body, s.requests()[1].body, "each attempt sends the same")
+		assert.Equal(t, s.requests()[0].body, s.requests()[1].body, "every attempt sends the same")
 	}
-	for _, malformed := range []string{"-", "{}", "urn:uuid:", "0",
-		"xyz"} { // the server says what is wrong
+	// The server refuses a malformed UUID.
+	for _, malformed := range []string{"-", "{}", "urn:uuid:", "0", "xyz"} {
 		c, s, _ := scripted(t, nil, answers(400, "invalid UUID length: 1\n"))
 		require.ErrorIs(t,
 			c.Memory.Add(context.Background(), "s",
@@ -109,7 +110,7 @@ const (
 	notPublished = "failed to publish new messages pq: could not serialize access\n"
 )
 
-func TestAMemoryAddWhoseAnswerWasLostIsDone(t *testing.T) {
+func TestMemoryAdd_LostResponse(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	req := &AddMemoryRequest{Messages: []*Message{{Content: "a"}, {Content: "b"}}}
@@ -129,7 +130,7 @@ func TestAMemoryAddWhoseAnswerWasLostIsDone(t *testing.T) {
 				require.Len(t, requests, len(steps),
 					"with UUIDs of its own nothing needs to be read back")
 				for _, again := range requests[1:] {
-					assert.Equal(t, requests[0], again, "each attempt sends the same")
+					assert.Equal(t, requests[0], again, "every attempt sends the same")
 				}
 			}
 
@@ -144,8 +145,9 @@ func TestAMemoryAddWhoseAnswerWasLostIsDone(t *testing.T) {
 	}
 }
 
-// TestAUUIDThatIsTakenIsNotReadBackAtOnce: without a lost answer it can't be this call's.
-func TestAUUIDThatIsTakenIsNotReadBackAtOnce(t *testing.T) {
+// TestMemoryAdd_UUIDTakenAtFirstAttempt checks that nothing is read back: without a lost
+// response the stored message can't be this call's.
+func TestMemoryAdd_UUIDTakenAtFirstAttempt(t *testing.T) {
 	t.Parallel()
 	run := func(steps ...step) {
 		c, s, _ := scripted(t, nil, append(steps, answers(500, messageTaken))...)
@@ -163,15 +165,15 @@ func TestAUUIDThatIsTakenIsNotReadBackAtOnce(t *testing.T) {
 	run(answers(400, sessionTaken))
 }
 
-// TestAUUIDOfTheCallersThatIsTakenAfterALostAnswer: it may have been taken before, by this
-// message or by another, here or elsewhere.
-func TestAUUIDOfTheCallersThatIsTakenAfterALostAnswer(t *testing.T) {
+// TestMemoryAdd_UUIDTakenAfterLostResponse checks how a taken UUID of the caller is resolved. It
+// may have been taken before, by this message or by another one, in this session or elsewhere.
+func TestMemoryAdd_UUIDTakenAfterLostResponse(t *testing.T) {
 	t.Parallel()
 	there := func(uuid, role, content string) step {
 		return answers(200, fmt.Sprintf(`{"uuid":%q,"role":%q,"content":%q}`, uuid, role, content))
 	}
-	elsewhere := repeat(4,
-		answers(500, "")) // what Zep says of a message that the session does not have
+	// The response for a message that is not in the session.
+	elsewhere := repeat(4, answers(500, ""))
 	a, b := &Message{UUID: uuid1, Role: RoleHuman, Content: "a"}, &Message{
 		UUID:    uuid2,
 		Role:    RoleAI,
@@ -181,7 +183,7 @@ func TestAUUIDOfTheCallersThatIsTakenAfterALostAnswer(t *testing.T) {
 	tests := map[string]struct {
 		messages []*Message
 		readBack []step
-		asks     []string // UUIDs, "" for one of ours
+		asks     []string // UUIDs, "" for a generated one
 		want     string   // in the error; "" for none
 		matches  []error
 	}{
@@ -303,7 +305,7 @@ func TestAUUIDOfTheCallersThatIsTakenAfterALostAnswer(t *testing.T) {
 				}
 				assert.Equal(t, "GET "+mockURL+apiPath+"/sessions/s/messages/"+uuid,
 					request.method+" "+request.url)
-				assert.Equal(t, "t", request.header.Get("X-Trace"), "the options are the call's")
+				assert.Equal(t, "t", request.header.Get("X-Trace"), "the options of the call apply")
 			}
 			if test.want == "" {
 				require.NoError(t, err)
@@ -320,7 +322,7 @@ func TestAUUIDOfTheCallersThatIsTakenAfterALostAnswer(t *testing.T) {
 	}
 }
 
-func TestAMemoryAddThatIsReadBackEndsWithItsContext(t *testing.T) {
+func TestMemoryAdd_ContextEndsDuringReadBack(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
 	c, s, _ := scripted(t, nil, answerLost, answers(500, messageTaken),
@@ -334,9 +336,9 @@ func TestAMemoryAddThatIsReadBackEndsWithItsContext(t *testing.T) {
 	assert.Len(t, s.requests(), 3)
 }
 
-// TestAMemoryAddThatLostTheRaceForItsSessionIsSentAgain: two adds created the session at once,
-// and nothing of this one is stored.
-func TestAMemoryAddThatLostTheRaceForItsSessionIsSentAgain(t *testing.T) {
+// TestMemoryAdd_SessionRace checks that an add is sent again when another one created the
+// session at the same time: none of its messages was stored.
+func TestMemoryAdd_SessionRace(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	req := &AddMemoryRequest{Messages: []*Message{{Content: "a"}}}
@@ -363,12 +365,12 @@ func TestAMemoryAddThatLostTheRaceForItsSessionIsSentAgain(t *testing.T) {
 	}
 	c, _, _ := scripted(t, nil, answers(400, sessionTaken))
 	_, err := c.Session.Add(ctx, &CreateSessionRequest{SessionID: "s"})
-	require.ErrorIs(t, err, ErrAlreadyExists, "of a session it is the answer")
+	require.ErrorIs(t, err, ErrAlreadyExists, "not a race for Session.Add")
 }
 
-// TestMessagesThatAreStoredButNotPublished: the caller can tell, and no attempt follows, which
+// TestMemoryAdd_NotPublished checks that the caller is told, and that no attempt follows, which
 // would only hide it.
-func TestMessagesThatAreStoredButNotPublished(t *testing.T) {
+func TestMemoryAdd_NotPublished(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	req := &AddMemoryRequest{Messages: []*Message{{UUID: uuid1, Content: "a"}}}
@@ -410,9 +412,9 @@ func TestMessagesThatAreStoredButNotPublished(t *testing.T) {
 	require.NotErrorIs(t, c.Memory.Add(ctx, "s", req), ErrNotPublished)
 }
 
-// TestAnotherConstraintIsNoMessageThatIsStored: only that of the messages says that the attempt
-// before did it.
-func TestAnotherConstraintIsNoMessageThatIsStored(t *testing.T) {
+// TestMemoryAdd_OtherConstraint checks that only the constraint of the messages proves that an
+// earlier attempt stored them.
+func TestMemoryAdd_OtherConstraint(t *testing.T) {
 	t.Parallel()
 	c, s, _ := scripted(t, nil, answerLost, answers(500,
 		`failed to create messages: ERROR: duplicate key value violates unique constraint `+

@@ -21,7 +21,7 @@ func hello() *Message {
 	}
 }
 
-func TestMemoryServiceOnTheWire(t *testing.T) {
+func TestMemoryService_Wire(t *testing.T) {
 	t.Parallel()
 	get := func(options *GetMemoryOptions) func(context.Context, *Client) (any, error) {
 		return func(ctx context.Context, c *Client) (any, error) {
@@ -30,7 +30,7 @@ func TestMemoryServiceOnTheWire(t *testing.T) {
 	}
 	add := func(req AddMemoryRequest) func(context.Context, *Client) (any, error) {
 		return func(ctx context.Context, c *Client) (any, error) {
-			return only(c.Memory.Add(ctx, "s", &req))
+			return errOnly(c.Memory.Add(ctx, "s", &req))
 		}
 	}
 	search := func(req SearchMemoryRequest) func(context.Context, *Client) (any, error) {
@@ -114,7 +114,7 @@ func TestMemoryServiceOnTheWire(t *testing.T) {
 		},
 		"Delete": {
 			func(ctx context.Context, c *Client) (any, error) {
-				return only(c.Memory.Delete(ctx, "s"))
+				return errOnly(c.Memory.Delete(ctx, "s"))
 			},
 			[]string{"DELETE /sessions/s/memory"}, []string{"OK"}, nil,
 		},
@@ -161,13 +161,13 @@ func TestMemoryServiceOnTheWire(t *testing.T) {
 	})
 }
 
-func TestRolesAreThoseOfTheAPI(t *testing.T) {
+func TestRoles(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, []Role{"human", "ai", "user", "assistant", "system", "function", "tool"},
 		[]Role{RoleHuman, RoleAI, RoleUser, RoleAssistant, RoleSystem, RoleFunction, RoleTool})
 }
 
-func TestAMemoryThatIsNoneIsAnError(t *testing.T) {
+func TestMemoryGet_UnexpectedResponse(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"null", `{"messages":[null]}`, `[]`, `{"messages":{}}`} {
 		c, _, _ := scripted(t, nil, answers(200, body))
@@ -177,7 +177,7 @@ func TestAMemoryThatIsNoneIsAnError(t *testing.T) {
 	}
 }
 
-func TestAMemoryDeleteWhoseAnswerWasLostDidIt(t *testing.T) {
+func TestMemoryDelete_LostResponse(t *testing.T) {
 	t.Parallel()
 	for how, lost := range lostAnswers {
 		c, s, _ := scripted(t, nil, lost, answers(404, "not found\n"))
@@ -188,7 +188,7 @@ func TestAMemoryDeleteWhoseAnswerWasLostDidIt(t *testing.T) {
 	require.ErrorIs(t, c.Memory.Delete(context.Background(), "s"), ErrNotFound)
 }
 
-func TestWhatNoMemoryTakesIsRefusedBeforeItIsSent(t *testing.T) {
+func TestMemoryService_InvalidRequests(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	add := func(messages ...*Message) func(*Client) error {

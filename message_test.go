@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestMessageServiceOnTheWire(t *testing.T) {
+func TestMessageService_Wire(t *testing.T) {
 	t.Parallel()
 	list := func(page *ListMessagesOptions) func(context.Context, *Client) (any, error) {
 		return func(ctx context.Context, c *Client) (any, error) {
@@ -67,7 +67,7 @@ func TestMessageServiceOnTheWire(t *testing.T) {
 	})
 }
 
-func TestAPageOfMessagesWithANegativeNumberIsRefused(t *testing.T) {
+func TestMessageList_NegativeOptions(t *testing.T) {
 	t.Parallel()
 	c, s, _ := scripted(t, nil)
 	for _, page := range []ListMessagesOptions{{Limit: -1}, {Page: -1}, {Limit: 3, Page: -1}} {
@@ -78,9 +78,9 @@ func TestAPageOfMessagesWithANegativeNumberIsRefused(t *testing.T) {
 	assert.Empty(t, s.requests())
 }
 
-// TestAMessageThatIsNotThere: the server panics over it, and a client can't tell that from
-// another failure.
-func TestAMessageThatIsNotThere(t *testing.T) {
+// TestMessage_NotFound covers a missing message: the server panics over it, which a client can't
+// tell from another failure.
+func TestMessage_NotFound(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	c, _, _ := scripted(t, nil, repeat(4, answers(500, ""))...)
@@ -92,9 +92,9 @@ func TestAMessageThatIsNotThere(t *testing.T) {
 	assert.Equal(t, []error{ErrNotFound}, matched(err))
 }
 
-// TestUpdatesWhoseAnswerWasLostAreSentAgain: a message's metadata is merged, that of a
-// collection or a document replaced, and either is the same if it is done twice.
-func TestUpdatesWhoseAnswerWasLostAreSentAgain(t *testing.T) {
+// TestServiceUpdates_LostResponse checks that updates are sent again. A message's metadata is
+// merged, that of a collection or a document is replaced, and either can be repeated.
+func TestServiceUpdates_LostResponse(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	updates := map[string]struct {
@@ -132,7 +132,7 @@ func TestUpdatesWhoseAnswerWasLostAreSentAgain(t *testing.T) {
 				require.NoError(t, test.update(c), how)
 				requests := s.requests()
 				require.Len(t, requests, 2+len(test.done))
-				assert.Equal(t, requests[0], requests[2], "each attempt sends the same")
+				assert.Equal(t, requests[0], requests[2], "every attempt sends the same")
 
 				c, _, _ = scripted(t, nil, lost, answers(404, test.gone))
 				err := test.update(c)
@@ -146,8 +146,8 @@ func TestUpdatesWhoseAnswerWasLostAreSentAgain(t *testing.T) {
 	}
 }
 
-// A turnstile is a transport whose requests wait until they are let through, one by one, and
-// are then answered.
+// turnstile is a transport that holds every request until the test lets it pass, and then
+// responds.
 type turnstile struct {
 	gate
 	answer func(*http.Request) string
@@ -160,8 +160,7 @@ func (g *turnstile) RoundTrip(req *http.Request) (*http.Response, error) {
 	return answers(200, g.answer(req))(req)
 }
 
-// updaters are the updates of one record, as the record is called in the order of updates: with
-// the name or UUID in several forms.
+// updaters are the updates of one record, with the name or UUID of the record in several forms.
 var updaters = map[string]struct {
 	record record
 	update func(c *Client, form string, n int) error
@@ -219,7 +218,7 @@ func turnstiled(t *testing.T) (*Client, *turnstile) {
 	return c, g
 }
 
-func TestUpdatesOfOneMessageCollectionOrDocumentGoOneAtATimeInTheOrderOfTheCalls(t *testing.T) {
+func TestServiceUpdates_InOrderOfCalls(t *testing.T) {
 	t.Parallel()
 	const n = 10
 	for name, test := range updaters {
@@ -237,8 +236,8 @@ func TestUpdatesOfOneMessageCollectionOrDocumentGoOneAtATimeInTheOrderOfTheCalls
 				a := g.next(t)
 				assert.Contains(t, a.body, fmt.Sprintf(`"n":%d}`, i))
 				close(a.pass)
-				if strings.HasPrefix(name,
-					"Collection") { // it is read back before the next may change it
+				// A collection is read back before its next update.
+				if strings.HasPrefix(name, "Collection") {
 					a = g.next(t)
 					assert.Empty(t, a.body)
 					assert.Equal(t, n-1-i, waiting(c.updates, test.record))
@@ -246,14 +245,14 @@ func TestUpdatesOfOneMessageCollectionOrDocumentGoOneAtATimeInTheOrderOfTheCalls
 				}
 				require.NoError(t, <-done[i])
 			}
-			assert.True(t, idle(c.updates), "nothing is kept")
+			assert.True(t, idle(c.updates), "the queue is empty")
 		})
 	}
 }
 
-// TestUpdatesOfDifferentMessagesCollectionsOrDocumentsDoNotWaitForOneAnother: all are under way
-// at once.
-func TestUpdatesOfDifferentMessagesCollectionsOrDocumentsDoNotWaitForOneAnother(t *testing.T) {
+// TestServiceUpdates_DifferentRecordsInParallel checks that updates of different records are all
+// under way at once.
+func TestServiceUpdates_DifferentRecordsInParallel(t *testing.T) {
 	t.Parallel()
 	c, g := turnstiled(t)
 	done := make(chan error)
@@ -261,7 +260,7 @@ func TestUpdatesOfDifferentMessagesCollectionsOrDocumentsDoNotWaitForOneAnother(
 		func() error { return updaters["Message.UpdateMetadata"].update(c, uuid1, 0) },
 		func() error { return updaters["Message.UpdateMetadata"].update(c, uuid2, 0) },
 		func() error { return updaters["Document.Update"].update(c, uuid1, 0) },
-		// the same UUID, and another record
+		// the same UUID, but another record
 		func() error { return updaters["Document.UpdateAll"].update(c, uuid2, 0) },
 		func() error { return updaters["Document.UpdateAll"].update(c, uuid3, 0) },
 	}

@@ -14,7 +14,8 @@ import (
 	"github.com/zep-go/zep/zeptest"
 )
 
-// TestRacyUpdates: the server loses updates that meet, and one client does not let them meet.
+// TestRacyUpdates checks that one client keeps its updates of a record apart: the server loses
+// some of concurrent ones.
 func TestRacyUpdates(t *testing.T) {
 	t.Parallel()
 	const writers, each = 16, 20
@@ -33,8 +34,8 @@ func TestRacyUpdates(t *testing.T) {
 				client, err := server.Client(opts...)
 				require.NoError(t, err)
 				ctx := context.Background()
-				_, err = kind.add(ctx, client, chaosMessage(0),
-					chaosContent{}) // a UUID will do as any id
+				// A UUID is valid as an id of any kind.
+				_, err = kind.add(ctx, client, chaosMessage(0), chaosContent{})
 				require.NoError(t, err)
 
 				var acknowledged atomic.Int64
@@ -71,8 +72,8 @@ func TestRacyUpdates(t *testing.T) {
 					kept)
 				assert.EqualValues(t, writers*each, acknowledged.Load())
 				if concurrent {
-					// 16 writers that begin at once meet, and of those that meet the server
-					// loses one for certain.
+					// Some of 16 writers that begin at once collide, and the server loses an
+					// update of those.
 					assert.Less(t, kept, writers*each)
 					assert.Positive(t, kept)
 				} else {

@@ -12,11 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestEveryRecordedAnswerComesThroughTheClientWhole gives the recorded answers about memory,
-// messages, searches, collections and documents to the methods that they are for: what these
-// return is, as JSON, what was recorded. The one documented difference is that the zero summary
-// is none.
-func TestEveryRecordedAnswerComesThroughTheClientWhole(t *testing.T) {
+// TestRecorded_MemoryAndDocuments gives the recorded responses about memory, messages, searches,
+// collections and documents to the methods that they belong to, and compares what these return,
+// as JSON, with the recording. The one documented difference is that the zero summary is nil.
+func TestRecorded_MemoryAndDocuments(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	noSummary := regexp.MustCompile(`"summary":\{"uuid":"` + noUUID + `"[^}]*\}`)
@@ -54,10 +53,10 @@ func TestEveryRecordedAnswerComesThroughTheClientWhole(t *testing.T) {
 			call(func(c *Client) (any, error) { return c.Memory.Get(ctx, "s", nil) })
 		case "POST memory":
 			call(func(c *Client) (any, error) {
-				return only(c.Memory.Add(ctx, "s", &AddMemoryRequest{}))
+				return errOnly(c.Memory.Add(ctx, "s", &AddMemoryRequest{}))
 			})
 		case "DELETE memory":
-			call(func(c *Client) (any, error) { return only(c.Memory.Delete(ctx, "s")) })
+			call(func(c *Client) (any, error) { return errOnly(c.Memory.Delete(ctx, "s")) })
 		case "GET messages":
 			call(func(c *Client) (any, error) { return c.Message.List(ctx, "s", nil) })
 		case "GET messages {uuid}":
@@ -90,16 +89,16 @@ func TestEveryRecordedAnswerComesThroughTheClientWhole(t *testing.T) {
 				return c.Collection.Update(ctx, &UpdateCollectionRequest{Name: "docs"})
 			}, collection)
 		case "collection DELETE":
-			call(func(c *Client) (any, error) { return only(c.Collection.Delete(ctx, "docs")) })
+			call(func(c *Client) (any, error) { return errOnly(c.Collection.Delete(ctx, "docs")) })
 		case "POST index create":
 			call(func(c *Client) (any, error) {
-				return only(c.Collection.CreateIndex(ctx, "docs", false))
+				return errOnly(c.Collection.CreateIndex(ctx, "docs", false))
 			})
 		case "POST document":
 			var documents []*CreateDocumentRequest
 			require.NoError(t, json.Unmarshal([]byte(r.Request.Body), &documents), name)
 			if len(documents) == 0 {
-				continue // the client sends none
+				continue // the client sends nothing
 			}
 			call(func(c *Client) (any, error) { return c.Document.Add(ctx, "docs", documents) })
 		case "GET document uuid {uuid}":
@@ -110,23 +109,23 @@ func TestEveryRecordedAnswerComesThroughTheClientWhole(t *testing.T) {
 			})
 		case "PATCH document uuid {uuid}":
 			call(func(c *Client) (any, error) {
-				return only(c.Document.Update(ctx, "docs", &UpdateDocumentRequest{UUID: uuid1}))
+				return errOnly(c.Document.Update(ctx, "docs", &UpdateDocumentRequest{UUID: uuid1}))
 			})
 		case "PATCH document list update":
 			call(func(c *Client) (any, error) {
-				return only(c.Document.UpdateAll(ctx, "docs",
+				return errOnly(c.Document.UpdateAll(ctx, "docs",
 					[]*UpdateDocumentRequest{{UUID: uuid1}}))
 			})
 		case "DELETE document uuid {uuid}":
 			call(func(c *Client) (any, error) {
-				return only(c.Document.Delete(ctx, "docs", uuid1))
+				return errOnly(c.Document.Delete(ctx, "docs", uuid1))
 			})
 		case "POST document list delete":
 			call(func(c *Client) (any, error) {
-				return only(c.Document.DeleteAll(ctx, "docs", []string{uuid1}))
+				return errOnly(c.Document.DeleteAll(ctx, "docs", []string{uuid1}))
 			})
 		default:
-			require.Fail(t, "no method for what was recorded", "%s: %s", name, kind)
+			require.Fail(t, "no method for this recording", "%s: %s", name, kind)
 		}
 		if r.Response.Body == "OK" {
 			continue
@@ -139,11 +138,10 @@ func TestEveryRecordedAnswerComesThroughTheClientWhole(t *testing.T) {
 	assert.Len(t, was, 19, "%v", was)
 }
 
-// TestEveryRecordedUserAndSessionComesThroughTheClientWhole gives the recorded answers to the
-// methods that they are for: what these return is, as JSON, what was recorded. The one
+// TestRecorded_UsersAndSessions does the same with the recorded users and sessions. The one
 // documented difference is that a session without a user has the UserID "", where the server
-// says null.
-func TestEveryRecordedUserAndSessionComesThroughTheClientWhole(t *testing.T) {
+// sends null.
+func TestRecorded_UsersAndSessions(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	users, sessions := 0, 0
@@ -153,8 +151,8 @@ func TestEveryRecordedUserAndSessionComesThroughTheClientWhole(t *testing.T) {
 			continue
 		}
 		path, _, _ := strings.Cut(strings.TrimPrefix(r.Request.Path, apiPath+"/"), "?")
-		path = strings.TrimSuffix(strings.TrimSuffix(path, "/"),
-			"/.") // both are the list, to the server
+		// The server takes "/" and "/." for the list.
+		path = strings.TrimSuffix(strings.TrimSuffix(path, "/"), "/.")
 		c, _, _ := scripted(t, nil, answers(r.Response.Status, r.Response.Body))
 		resource, id, _ := strings.Cut(path, "/")
 		var got any
@@ -171,7 +169,7 @@ func TestEveryRecordedUserAndSessionComesThroughTheClientWhole(t *testing.T) {
 		case resource == "user":
 			got, err = c.User.Get(ctx, "id")
 		case resource == "sessions" && strings.Contains(id, "/"):
-			continue // of memory
+			continue // see TestRecorded_MemoryAndDocuments
 		case resource == "sessions" && r.Request.Method == http.MethodPost:
 			got, err = c.Session.Add(ctx, &CreateSessionRequest{SessionID: "id"})
 		case resource == "sessions" && r.Request.Method == http.MethodPatch:

@@ -47,7 +47,7 @@ func nobodys() *zep.Session {
 	}
 }
 
-func TestSessionServiceOnTheWire(t *testing.T) {
+func TestSessionService_Wire(t *testing.T) {
 	runWireTests(t, map[string]wireTest{
 		"Add with all fields": {
 			call: func(ctx context.Context, c *zep.Client) (any, error) {
@@ -67,7 +67,8 @@ func TestSessionServiceOnTheWire(t *testing.T) {
 			method: "POST", uri: "/zep/api/v1/sessions", body: `{"session_id":"nobodys"}`,
 			status: http.StatusCreated, answer: nobodysJSON, want: nobodys(),
 		},
-		"Add for a user with a slash in the id": { // who is in the body, and not on the path
+		// The user id is in the body and not on the path.
+		"Add for a user with a slash in the id": {
 			call: func(ctx context.Context, c *zep.Client) (any, error) {
 				return c.Session.Add(ctx,
 					&zep.CreateSessionRequest{SessionID: "lesson", UserID: "a/b"})
@@ -117,7 +118,7 @@ func TestSessionServiceOnTheWire(t *testing.T) {
 		},
 		"Delete": {
 			call: func(ctx context.Context, c *zep.Client) (any, error) {
-				return done(c.Session.Delete(ctx, "lesson"))
+				return errOnly(c.Session.Delete(ctx, "lesson"))
 			},
 			method: "DELETE", uri: "/zep/api/v1/sessions/lesson/memory", answer: "OK",
 		},
@@ -153,8 +154,9 @@ func TestSessionServiceOnTheWire(t *testing.T) {
 	})
 }
 
-// TestEverySessionIDReachesItsOwnRecord is what TestEveryUserIDReachesItsOwnRecord is for users.
-func TestEverySessionIDReachesItsOwnRecord(t *testing.T) {
+// TestSessionIDs_ReachOwnRecord does for sessions what TestUserIDs_ReachOwnRecord does for
+// users.
+func TestSessionIDs_ReachOwnRecord(t *testing.T) {
 	t.Parallel()
 	server, c := startServer(t)
 	ctx := context.Background()
@@ -199,7 +201,7 @@ func TestEverySessionIDReachesItsOwnRecord(t *testing.T) {
 		"/sessions/{sessionId}/memory")
 }
 
-// assertRoutes: no request went to where no id of any kind may lead it.
+// assertRoutes checks that no request went to another route than those given.
 func assertRoutes(t testing.TB, log []zeptest.Request, routes ...string) {
 	t.Helper()
 	require.NotEmpty(t, log)
@@ -208,9 +210,9 @@ func assertRoutes(t testing.TB, log []zeptest.Request, routes ...string) {
 	}
 }
 
-// TestSessionAddRefusesAUserIDThatTheServerWouldChange: it is in the body, where all but a NUL
-// byte and invalid UTF-8 is safe.
-func TestSessionAddRefusesAUserIDThatTheServerWouldChange(t *testing.T) {
+// TestSessionAdd_InvalidUserID covers the user id in a body, where everything but a NUL byte and
+// invalid UTF-8 is safe.
+func TestSessionAdd_InvalidUserID(t *testing.T) {
 	t.Parallel()
 	c := clientOf(t, noTransport(t))
 	for _, id := range []string{"\x00", "nu\x00l", "\xff", "jane\xc3"} {
@@ -221,8 +223,9 @@ func TestSessionAddRefusesAUserIDThatTheServerWouldChange(t *testing.T) {
 	}
 }
 
-// TestADeletedUsersSessionsGoToo, softly: their ids stay taken, and an update brings one back.
-func TestADeletedUsersSessionsGoToo(t *testing.T) {
+// TestUserDelete_DeletesSessions checks that the sessions are deleted softly: their ids stay
+// taken, and an update restores one.
+func TestUserDelete_DeletesSessions(t *testing.T) {
 	t.Parallel()
 	_, c := startServer(t)
 	ctx := context.Background()

@@ -49,7 +49,7 @@ func joe() *zep.User {
 	}
 }
 
-func TestUserServiceOnTheWire(t *testing.T) {
+func TestUserService_Wire(t *testing.T) {
 	runWireTests(t, map[string]wireTest{
 		"Add with all fields": {
 			call: func(ctx context.Context, c *zep.Client) (any, error) {
@@ -130,7 +130,7 @@ func TestUserServiceOnTheWire(t *testing.T) {
 		},
 		"Delete": {
 			call: func(ctx context.Context, c *zep.Client) (any, error) {
-				return done(c.User.Delete(ctx, "jane@example.com"))
+				return errOnly(c.User.Delete(ctx, "jane@example.com"))
 			},
 			method: "DELETE", uri: "/zep/api/v1/user/jane@example.com", answer: "OK",
 		},
@@ -205,9 +205,9 @@ func TestUserServiceOnTheWire(t *testing.T) {
 	})
 }
 
-// TestMetadataOfEveryKindComesBackAsItIs covers what no recording has, in records and in lists
-// of them.
-func TestMetadataOfEveryKindComesBackAsItIs(t *testing.T) {
+// TestMetadata_RoundTrip covers kinds of metadata that are in no recording, in records and in
+// lists.
+func TestMetadata_RoundTrip(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]zep.Metadata{
 		`{}`:                                     {},
@@ -255,9 +255,9 @@ func TestMetadataOfEveryKindComesBackAsItIs(t *testing.T) {
 	}
 }
 
-// TestRequestsAreNotWrittenTo shares each request between goroutines, and compares it with a
-// copy after that: the race detector sees what the comparison does not.
-func TestRequestsAreNotWrittenTo(t *testing.T) {
+// TestRequests_NotModified shares each request between goroutines, so that the race detector
+// reports any write to it, and compares it with a copy afterwards.
+func TestRequests_NotModified(t *testing.T) {
 	t.Parallel()
 	metadata := func() zep.Metadata {
 		return zep.Metadata{"empty": map[string]any{}, "list": []any{1, "x", nil}, "none": nil}
@@ -344,7 +344,7 @@ func TestRequestsAreNotWrittenTo(t *testing.T) {
 	}
 }
 
-func TestNilRequestsAreRefused(t *testing.T) {
+func TestNilRequests_Refused(t *testing.T) {
 	t.Parallel()
 	c := clientOf(t, noTransport(t))
 	ctx := context.Background()
@@ -380,8 +380,9 @@ func TestNilRequestsAreRefused(t *testing.T) {
 	}
 }
 
-// TestNumbersBeyond2To53AreSentAsTheyAre: it is the server that rounds.
-func TestNumbersBeyond2To53AreSentAsTheyAre(t *testing.T) {
+// TestMetadata_LargeNumbersSentExactly checks that the client sends numbers beyond 2^53 as they
+// are. The server rounds them.
+func TestMetadata_LargeNumbersSentExactly(t *testing.T) {
 	t.Parallel()
 	wireTest{
 		call: func(ctx context.Context, c *zep.Client) (any, error) {

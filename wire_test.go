@@ -11,12 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A wireCall is one call: what it sends, to the letter and in order, what it is answered, and
-// what it makes of that.
+// wireCall is one call: what it sends, to the letter and in order, the responses, and what it
+// returns.
 type wireCall struct {
 	call    func(context.Context, *Client) (any, error)
-	sends   []string // "GET /sessions/s/memory", below the API's path; a body after a space
-	answers []string // each with 200
+	sends   []string // "GET /sessions/s/memory", without apiPath; with the body after a space
+	answers []string // each with status 200
 	want    any
 }
 
@@ -45,7 +45,7 @@ func runWireCalls(t *testing.T, calls map[string]wireCall) {
 	}
 }
 
-// sent are the script's requests as a wireCall has them.
+// sent returns the script's requests in the form of a wireCall.
 func sent(s *script) []string {
 	var lines []string
 	for _, request := range s.requests() {
@@ -56,8 +56,8 @@ func sent(s *script) []string {
 	return lines
 }
 
-// only is for a call that returns nothing but an error.
-func only(err error) (any, error) { return nil, err }
+// errOnly is the result of a call that returns only an error.
+func errOnly(err error) (any, error) { return nil, err }
 
 func at(text string) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, text)
@@ -78,8 +78,9 @@ const (
 		`"content":"hello","metadata":{"k":1},"token_count":2}`
 )
 
-// TestSearchesAreReads: they are tried again whatever an attempt met, although they are POSTs.
-func TestSearchesAreReads(t *testing.T) {
+// TestSearch_RetriedAsRead checks that searches are retried after any failure, although they are
+// POSTs.
+func TestSearch_RetriedAsRead(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	for name, search := range map[string]struct {
@@ -123,9 +124,9 @@ func TestSearchesAreReads(t *testing.T) {
 	}
 }
 
-// TestACallThatSendsNothingCapturesNoResponse: that of an earlier call must not be taken for
-// its own. A bad option is an error all the same.
-func TestACallThatSendsNothingCapturesNoResponse(t *testing.T) {
+// TestCaptureResponse_NothingSent checks that a call that sends nothing does not leave the
+// response of an earlier call. An invalid option is an error all the same.
+func TestCaptureResponse_NothingSent(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	c, s, _ := scripted(t, nil)
