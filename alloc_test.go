@@ -97,24 +97,24 @@ func TestAllocations(t *testing.T) {
 		{"User.Get", "GET", user, func() error {
 			_, err := c.User.Get(ctx, "jane")
 			return err
-		}, 15},
+		}, 21},
 		{"User.Add", "POST", user, func() error {
 			_, err := c.User.Add(ctx, &CreateUserRequest{UserID: "jane"})
 			return err
-		}, 26},
+		}, 31},
 		{"User.Update", "PATCH", user, func() error {
 			_, err := c.User.Update(ctx, &UpdateUserRequest{UserID: "jane"})
 			return err
-		}, 29},
-		{"User.Delete", "DELETE", "OK", func() error { return c.User.Delete(ctx, "jane") }, 17},
+		}, 35},
+		{"User.Delete", "DELETE", "OK", func() error { return c.User.Delete(ctx, "jane") }, 23},
 		{"User.List", "GET", "[" + user + "]", func() error {
 			_, err := c.User.List(ctx, &ListOptions{Limit: 1})
 			return err
-		}, 24},
+		}, 29},
 		{"Health", "GET", ".", func() error {
 			_, err := c.Health(ctx)
 			return err
-		}, 11},
+		}, 16},
 	} {
 		body := ""
 		if test.method == "POST" || test.method == "PATCH" {

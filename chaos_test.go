@@ -450,7 +450,7 @@ func (call *chaosCall) judgeFailure() chaosVerdict {
 	}
 
 	saysMaybe := reconciling || strings.Contains(text, chaosMaybeText) ||
-		strings.Contains(text, "cannot be told")
+		strings.Contains(text, "could not verify")
 	late := func(x chaos.Exchange) bool { return strings.HasSuffix(x.Fault, "late") }
 	failedWith500 := last.Proof == chaos.Failed
 	switch {

@@ -259,17 +259,17 @@ func TestClient_HTTPMockActivate(t *testing.T) {
 	assert.Equal(t, 2, httpmock.GetTotalCallCount())
 
 	httpmock.Deactivate()
-	assert.Same(t, c.transport, c.roundTripper(), "the client uses its own transport again")
+	assert.Same(t, c.transport, c.currentTransport(), "the client uses its own transport again")
 }
 
 func TestWithHTTPClient_NilTransport(t *testing.T) {
 	c, err := NewClient(WithBaseURL(mockURL), WithAPIKey(""), WithHTTPClient(&http.Client{}))
 	require.NoError(t, err)
-	assert.Same(t, http.DefaultTransport, c.roundTripper())
+	assert.Same(t, http.DefaultTransport, c.currentTransport())
 	c, err = NewClient(WithBaseURL(mockURL), WithAPIKey(""))
 	require.NoError(t, err)
-	assert.Same(t, c.transport, c.roundTripper())
-	assert.NotSame(t, http.DefaultTransport, c.roundTripper())
+	assert.Same(t, c.transport, c.currentTransport())
+	assert.NotSame(t, http.DefaultTransport, c.currentTransport())
 }
 
 func TestWithHTTPClient_NotModified(t *testing.T) {

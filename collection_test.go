@@ -176,7 +176,7 @@ func TestCollectionSearch_UnexpectedResponse(t *testing.T) {
 		c, _, _ := scripted(t, nil, answers(200, body))
 		_, err := c.Collection.Search(context.Background(), "docs",
 			&SearchDocumentsRequest{Text: "fox"})
-		require.ErrorContains(t, err, "the answer is not what Zep sends", body)
+		require.ErrorContains(t, err, "unexpected response", body)
 	}
 }
 
@@ -189,12 +189,12 @@ func TestCollectionAdd_InvalidRequests(t *testing.T) {
 	}{
 		"a name of two": {
 			CreateCollectionRequest{Name: "ab", EmbeddingDimensions: 8},
-			`name "ab": want 3 to 40 letters and digits`,
+			`Name "ab" must be 3 to 40 letters and digits`,
 			ErrBadRequest,
 		},
 		"a name of 41": {
 			CreateCollectionRequest{Name: strings.Repeat("x", 41), EmbeddingDimensions: 8},
-			"want 3 to 40",
+			"must be 3 to 40",
 			ErrBadRequest,
 		},
 		"a hyphen": {
@@ -217,20 +217,20 @@ func TestCollectionAdd_InvalidRequests(t *testing.T) {
 			"letters and digits",
 			ErrBadRequest,
 		},
-		"no name": {CreateCollectionRequest{EmbeddingDimensions: 8}, "name", ErrInvalidID},
+		"no name": {CreateCollectionRequest{EmbeddingDimensions: 8}, "collection", ErrInvalidID},
 		"a step": {
 			CreateCollectionRequest{Name: "..", EmbeddingDimensions: 8},
-			"name",
+			"collection",
 			ErrInvalidID,
 		},
 		"no dimensions": {
 			CreateCollectionRequest{Name: "docs"},
-			"EmbeddingDimensions is 0: want 8 to 2000",
+			"EmbeddingDimensions is 0, must be 8 to 2000",
 			ErrBadRequest,
 		},
 		"7 dimensions": {
 			CreateCollectionRequest{Name: "docs", EmbeddingDimensions: 7},
-			"is 7: want 8",
+			"is 7, must be 8",
 			ErrBadRequest,
 		},
 		"2001 dimensions": {
@@ -401,7 +401,7 @@ func TestCollectionAdd_OutcomesAfterLostResponse(t *testing.T) {
 		},
 		"that cannot be read back": {
 			[]step{answers(400, collectionTaken), answers(401, "token is expired")},
-			"it exists, and whether this call made it cannot be told",
+			"it exists, but could not verify whether this call created it",
 			[]error{ErrUnauthorized},
 		},
 		"that is read back at the 2nd try": {

@@ -41,12 +41,12 @@ func TestDocumentAdd_InvalidDocuments(t *testing.T) {
 		},
 		"an id of 101": {
 			[]*CreateDocumentRequest{{Content: "a", DocumentID: id + "x"}},
-			"has a DocumentID of 101 bytes: want at most 100",
+			"has a DocumentID of 101 bytes: must be at most 100",
 			ErrBadRequest,
 		},
 		"an id with a letter like é": {
 			[]*CreateDocumentRequest{{Content: "a", DocumentID: "é"}},
-			`has the DocumentID "é": want printable ASCII`,
+			`has the DocumentID "é": must be printable ASCII`,
 			ErrBadRequest,
 		},
 		"an id with a tab": {
@@ -56,17 +56,17 @@ func TestDocumentAdd_InvalidDocuments(t *testing.T) {
 		},
 		"an id with a line break": {
 			[]*CreateDocumentRequest{{Content: "a", DocumentID: "a\n"}},
-			"want printable ASCII",
+			"must be printable ASCII",
 			ErrBadRequest,
 		},
 		"an id with DEL": {
 			[]*CreateDocumentRequest{{Content: "a", DocumentID: "\x7f"}},
-			"want printable ASCII",
+			"must be printable ASCII",
 			ErrBadRequest,
 		},
 		"an id that is no UTF-8": {
 			[]*CreateDocumentRequest{{Content: "a", DocumentID: "\xff"}},
-			"want printable ASCII",
+			"must be printable ASCII",
 			ErrBadRequest,
 		},
 		"an id twice": {
@@ -169,7 +169,7 @@ func TestDocumentAdd_BatchSizes(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			batches, err := split("Document.Add", test.documents, nil)
+			batches, err := batches("Document.Add", test.documents, nil)
 			require.NoError(t, err)
 			var got []int
 			var items []json.RawMessage
@@ -267,7 +267,7 @@ func TestDocumentAdd_FailedBatch(t *testing.T) {
 		"no UUIDs": {
 			[]step{manyUUIDs("a", 500), answers(200, "null")},
 			first,
-			"the answer is not what Zep sends",
+			"unexpected response",
 			nil,
 		},
 		"a UUID that is none": {
@@ -531,20 +531,20 @@ func TestDocumentAdd_OutcomesAfterLostResponse(t *testing.T) {
 		"that cannot be read back": {
 			append([]step{answerLost, answers(400, documentTaken)}, repeat(4, neverDialled)...),
 			nil,
-			"a document_id exists, and whether this call made it cannot be told",
+			"a document_id exists, but could not verify whether this call created it",
 			nil,
 		},
 		"with a key that expired": {
 			[]step{answerLost, answers(400, documentTaken), answers(401, "token is expired")},
 			nil,
-			"cannot be told",
+			"could not verify",
 			[]error{ErrUnauthorized},
 		},
 		"without the collection now": {
 			[]step{answerLost, answers(400, documentTaken),
 				answers(404, "failed to get documents: "+collectionMissing)},
 			nil,
-			"cannot be told",
+			"could not verify",
 			[]error{ErrNotFound},
 		},
 	}

@@ -338,9 +338,9 @@ func TestDocumentGet_UnexpectedResponse(t *testing.T) {
 	c, _, _ := scripted(t, nil, answers(200, "null"), answers(200, "[null]"),
 		answers(404, noneOfList))
 	_, err := c.Document.Get(context.Background(), "docs", uuid1)
-	require.ErrorContains(t, err, "the answer is not what Zep sends")
+	require.ErrorContains(t, err, "unexpected response")
 	_, err = c.Document.GetByIDs(context.Background(), "docs", []string{"d1"})
-	require.ErrorContains(t, err, "the answer is not what Zep sends")
+	require.ErrorContains(t, err, "unexpected response")
 	_, err = c.Document.Get(context.Background(), "docs", uuid1)
 	require.ErrorIs(t, err, ErrNotFound)
 }

@@ -21,11 +21,11 @@ func TestDocumentUpdate_InvalidRequests(t *testing.T) {
 	}{
 		"an id of 41": {
 			UpdateDocumentRequest{UUID: uuid2, DocumentID: strings.Repeat("x", 41)},
-			"has a DocumentID of 41 bytes: want at most 40",
+			"has a DocumentID of 41 bytes: must be at most 40",
 		},
 		"an id beyond ASCII": {
 			UpdateDocumentRequest{UUID: uuid2, DocumentID: "é"},
-			`has the DocumentID "é": want printable ASCII`,
+			`has the DocumentID "é": must be printable ASCII`,
 		},
 		"no JSON": {
 			UpdateDocumentRequest{UUID: uuid2, Metadata: Metadata{"f": func() {}}},

@@ -390,14 +390,14 @@ func TestError_Text(t *testing.T) {
 		},
 			"zep: GET /api/v1/user: context canceled"},
 		{&Error{
-			Method:     "POST",
-			Path:       "/api/v1/user",
-			StatusCode: 502,
-			Attempts:   4,
-			unsettled:  true,
+			Method:        "POST",
+			Path:          "/api/v1/user",
+			StatusCode:    502,
+			Attempts:      4,
+			maybeExecuted: true,
 		},
 			"zep: POST /api/v1/user: 502 Bad Gateway (4 attempts); " +
-				"the answer to an attempt was lost: it may have been carried out"},
+				"the response to an attempt was lost: it may have been carried out"},
 		{&Error{
 			Method:  "PATCH",
 			Path:    "/api/v1/user/jane",

@@ -59,7 +59,7 @@ func ExampleCollectionService_Add() {
 	fmt.Println(err)
 	// Output:
 	// fables By Aesop 0
-	// zep: bad request: Collection.Add: name "my fables": want 3 to 40 letters and digits
+	// zep: bad request: Collection.Add: Name "my fables" must be 3 to 40 letters and digits
 }
 
 func ExampleCollectionService_Get() {

@@ -60,7 +60,7 @@ func ExampleNewClient() {
 	fmt.Println(err)
 	// Output:
 	// zep.Client(https://zep.example.com)
-	// zep: NewClient: base URL "zep.example.com" has no http:// or https://: it must be like http://localhost:8000; WithMaxAttempts(0): want at least 1
+	// zep: NewClient: base URL "zep.example.com" has no http:// or https://: it must be like http://localhost:8000; WithMaxAttempts(0): must be at least 1
 }
 
 func ExampleClient_Health() {

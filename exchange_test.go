@@ -214,7 +214,7 @@ func TestWriteTrace_PermanentErrorAfterWrite(t *testing.T) {
 		})
 		err := call(context.Background(), c)
 		assert.Len(t, s.requests(), 1, kind)
-		assert.Equal(t, kind != "read", requireError(t, err).unsettled, kind)
+		assert.Equal(t, kind != "read", requireError(t, err).maybeExecuted, kind)
 		if kind != "read" {
 			assert.ErrorContains(t, err, "may have been carried out", kind)
 		}
@@ -458,13 +458,17 @@ func TestContext_EndsAfterRefusal(t *testing.T) {
 	require.NotErrorIs(t, err, context.Canceled)
 }
 
-func TestSleep_EndsWithContext(t *testing.T) {
+// TestWait_EndsWithContext checks that a wait of the system clock's is left when the context ends.
+func TestWait_EndsWithContext(t *testing.T) {
 	t.Parallel()
-	require.NoError(t, systemClock.sleep(context.Background(), time.Nanosecond))
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error)
-	go func() { ended <- systemClock.sleep(ctx, time.Hour) }()
-	cancel()
-	require.ErrorIs(t, <-ended, context.Canceled)
-	require.ErrorIs(t, systemClock.sleep(ctx, time.Hour), context.Canceled)
+	c, s, _ := scripted(t, nil, answers(503, "busy"))
+	c.clock.wait = func(time.Duration) time.Duration {
+		cancel()
+		return systemClock.wait(time.Hour)
+	}
+	_, err := c.User.Get(ctx, "jane")
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Equal(t, 503, requireError(t, err).StatusCode)
+	assert.Len(t, s.requests(), 1)
 }

@@ -120,7 +120,7 @@ func containsNil[T any](list []*T) bool {
 // hiddenURLError matches the error for a base URL with an @, a query or a fragment.
 var hiddenURLError = regexp.MustCompile(`^zep: NewClient: base URL ` +
 	`\(not shown: it has '[@?#]'\) ` +
-	`(is no URL|has user info \(set the API key with WithAPIKey\)|has no http:// or https://|` +
+	`(is not a URL|has user info \(set the API key with WithAPIKey\)|has no http:// or https://|` +
 	`has no host|has no valid port|has a query|has a fragment)` +
 	`: it must be like http://localhost:8000$`)
 

@@ -215,7 +215,10 @@ func stopClock(c *Client) *fakeClock {
 			defer f.mu.Unlock()
 			return f.time
 		},
-		sleep: func(ctx context.Context, d time.Duration) error {
+		wait: func(d time.Duration) time.Duration {
+			if d == 0 {
+				return 0
+			}
 			f.mu.Lock()
 			f.waits = append(f.waits, d)
 			f.time = f.time.Add(d)
@@ -224,7 +227,7 @@ func stopClock(c *Client) *fakeClock {
 			if onWait != nil {
 				onWait()
 			}
-			return ctx.Err()
+			return 0
 		},
 		jitter: func(maxWait time.Duration) time.Duration {
 			f.mu.Lock()
@@ -256,41 +259,39 @@ func resolveURL(c *Client, route string, ids ...string) (*url.URL, error) {
 }
 
 // waiting returns how many updates of the record wait, or -1 if none is under way.
-func waiting(o *order, r record) int {
+func waiting(o *updateQueue, r record) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.lines[r]) - 1
+	return len(o.waiters[r]) - 1
 }
 
 // idle reports whether no update is under way and nothing is kept of an earlier one.
-func idle(o *order) bool {
+func idle(o *updateQueue) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.lines) == 0
+	return len(o.waiters) == 0
 }
 
 // blockedOn returns for how many of its records the first waiter of r waits.
-func blockedOn(o *order, r record) int {
+func blockedOn(o *updateQueue, r record) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.lines[r][0].behind
+	return o.waiters[r][0].blockedOn
 }
 
 var (
 	// noRetryCall is a write that is not sent again after an ambiguous outcome.
 	noRetryCall = call[*User]{
-		method: http.MethodPost,
-		route:  "/once",
-		body:   struct{}{},
-		once:   true,
+		endpoint: "POST /once",
+		body:     struct{}{},
+		resend:   noRetry,
 	}
 
 	// searchCall is a POST that changes nothing.
 	searchCall = call[*User]{
-		method: http.MethodPost,
-		route:  "/search",
-		body:   struct{}{},
-		read:   true,
+		endpoint: "POST /search",
+		body:     struct{}{},
+		resend:   readOnly,
 	}
 )
 

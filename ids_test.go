@@ -118,8 +118,8 @@ func TestUserIDs_ReachOwnRecord(t *testing.T) {
 // refusedIDs are ids that no request can carry to their own record, with what the error says.
 var refusedIDs = map[string]string{
 	"":                 "empty",
-	".":                "step",
-	"..":               "step",
+	".":                "relative path segment",
+	"..":               "relative path segment",
 	"/":                `"/"`,
 	"a/b":              `"/"`,
 	"../user/other":    `"/"`,

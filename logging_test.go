@@ -54,7 +54,7 @@ func TestWithLogger_AttemptsAndRetries(t *testing.T) {
 			"route":    route,
 			"attempt":  1.0,
 			"status":   503.0,
-			"outcome":  "undone",
+			"outcome":  "not executed",
 			"duration": 0.0,
 		},
 		{
@@ -64,7 +64,7 @@ func TestWithLogger_AttemptsAndRetries(t *testing.T) {
 			"route":   route,
 			"attempt": 1.0,
 			"status":  503.0,
-			"outcome": "undone",
+			"outcome": "not executed",
 			"wait":    100e6,
 		},
 		{
@@ -73,7 +73,7 @@ func TestWithLogger_AttemptsAndRetries(t *testing.T) {
 			"method":   "PATCH",
 			"route":    route,
 			"attempt":  2.0,
-			"outcome":  "undone",
+			"outcome":  "not executed",
 			"duration": 0.0,
 		},
 		{
@@ -82,7 +82,7 @@ func TestWithLogger_AttemptsAndRetries(t *testing.T) {
 			"method":  "PATCH",
 			"route":   route,
 			"attempt": 2.0,
-			"outcome": "undone",
+			"outcome": "not executed",
 			"wait":    200e6,
 		},
 		{
@@ -101,7 +101,7 @@ func TestWithLogger_AttemptsAndRetries(t *testing.T) {
 			"route":    "/sessions/{sessionId}/memory",
 			"attempt":  1.0,
 			"status":   404.0,
-			"outcome":  "settled",
+			"outcome":  "final",
 			"duration": 0.0,
 		},
 	}, logRecords(t, &buffer))

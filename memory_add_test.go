@@ -82,8 +82,8 @@ func TestMemoryAdd_UUIDsInCopy(t *testing.T) {
 // give the message another UUID in every attempt.
 func TestMemoryAdd_ZeroUUID(t *testing.T) {
 	t.Parallel()
-	for _, zero := range []string{noUUID, "{" + noUUID + "}", "urn:uuid:" + noUUID,
-		"URN:UUID:" + noUUID, strings.ReplaceAll(noUUID, "-", "")} {
+	for _, zero := range []string{zeroUUID, "{" + zeroUUID + "}", "urn:uuid:" + zeroUUID,
+		"URN:UUID:" + zeroUUID, strings.ReplaceAll(zeroUUID, "-", "")} {
 		c, s, _ := scripted(t, nil, answerLost, answers(200, "OK"))
 		require.NoError(t,
 			c.Memory.Add(context.Background(), "s",
@@ -254,28 +254,28 @@ func TestMemoryAdd_UUIDTakenAfterLostResponse(t *testing.T) {
 			[]*Message{a},
 			repeat(4, neverDialled),
 			[]string{uuid1, uuid1, uuid1, uuid1},
-			"cannot be told",
+			"could not verify",
 			nil,
 		},
 		"the key has expired": {
 			[]*Message{a},
 			[]step{answers(401, "token is expired\n")},
 			[]string{uuid1},
-			"cannot be told",
+			"could not verify",
 			[]error{ErrUnauthorized},
 		},
 		"the server fails, and says so": {
 			[]*Message{a},
 			repeat(4, answers(500, "out of memory")),
 			[]string{uuid1, uuid1, uuid1, uuid1},
-			"cannot be told",
+			"could not verify",
 			[]error{ErrServer},
 		},
 		"one of ours cannot be asked for": {
 			[]*Message{a, ours},
 			repeat(4, answers(502, "")),
 			[]string{"", "", "", ""},
-			"cannot be told",
+			"could not verify",
 			[]error{ErrServer},
 		},
 		"a UUID that the server cannot read, lost": {
@@ -313,7 +313,7 @@ func TestMemoryAdd_UUIDTakenAfterLostResponse(t *testing.T) {
 			}
 			require.ErrorContains(t, err, test.want)
 			assert.Equal(t, test.matches, matched(err))
-			if test.want != "cannot be told" {
+			if test.want != "could not verify" {
 				require.ErrorContains(t, err, "may have been carried out")
 				assert.Equal(t, 2, requireError(t, err).Attempts)
 			}
@@ -332,7 +332,7 @@ func TestMemoryAdd_ContextEndsDuringReadBack(t *testing.T) {
 		})
 	err := c.Memory.Add(ctx, "s", &AddMemoryRequest{Messages: []*Message{{UUID: uuid1}}})
 	require.ErrorIs(t, err, context.Canceled)
-	require.ErrorContains(t, err, "cannot be told")
+	require.ErrorContains(t, err, "could not verify")
 	assert.Len(t, s.requests(), 3)
 }
 

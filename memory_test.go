@@ -72,9 +72,9 @@ func TestMemoryService_Wire(t *testing.T) {
 		},
 		"Get without a summary: the server's zero one": {
 			get(nil), []string{"GET /sessions/s/memory"},
-			[]string{`{"messages":[],"summary":{"uuid":"` + noUUID +
+			[]string{`{"messages":[],"summary":{"uuid":"` + zeroUUID +
 				`","created_at":"0001-01-01T00:00:00Z","content":"","recent_message_uuid":"` +
-				noUUID + `"}}`},
+				zeroUUID + `"}}`},
 			empty,
 		},
 		"Get of a session whose id is escaped": {
@@ -172,7 +172,7 @@ func TestMemoryGet_UnexpectedResponse(t *testing.T) {
 	for _, body := range []string{"null", `{"messages":[null]}`, `[]`, `{"messages":{}}`} {
 		c, _, _ := scripted(t, nil, answers(200, body))
 		memory, err := c.Memory.Get(context.Background(), "s", nil)
-		require.ErrorContains(t, err, "the answer is not what Zep sends", body)
+		require.ErrorContains(t, err, "unexpected response", body)
 		assert.Nil(t, memory)
 	}
 }
@@ -230,11 +230,11 @@ func TestMemoryService_InvalidRequests(t *testing.T) {
 		"a negative number of messages": {func(c *Client) error {
 			_, err := c.Memory.Get(ctx, "s", &GetMemoryOptions{LastN: -1})
 			return err
-		}, "LastN is -1"},
+		}, "LastN is -1, must not be negative"},
 		"a negative limit": {func(c *Client) error {
 			_, err := c.Memory.Search(ctx, "s", &SearchMemoryRequest{Text: "x", Limit: -2})
 			return err
-		}, "Limit is -2"},
+		}, "Limit is -2, must not be negative"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -179,13 +179,13 @@ func TestWithBaseURL_Invalid(t *testing.T) {
 		"/zep":                                  "has no http:// or https://",
 		"ftp://zep.test":                        "has no http:// or https://",
 		"file:///etc/passwd":                    "has no http:// or https://",
-		"127.0.0.1:8000":                        "is no URL",
-		" http://zep.test":                      "is no URL",
-		"http://zep.test\n":                     "is no URL",
-		"http://zep.test:port":                  "is no URL",
-		"http://zep test":                       "is no URL",
-		"http://zep.test/%zz":                   "is no URL",
-		"http://[::1":                           "is no URL",
+		"127.0.0.1:8000":                        "is not a URL",
+		" http://zep.test":                      "is not a URL",
+		"http://zep.test\n":                     "is not a URL",
+		"http://zep.test:port":                  "is not a URL",
+		"http://zep test":                       "is not a URL",
+		"http://zep.test/%zz":                   "is not a URL",
+		"http://[::1":                           "is not a URL",
 		"http:":                                 "has no host",
 		"http://":                               "has no host",
 		"http:///zep":                           "has no host",
@@ -208,18 +208,18 @@ func TestWithBaseURL_Invalid(t *testing.T) {
 		"http://user:" + password + "@zep.test?x":       "has user info",
 		"http://user:p%40" + password + "@zep.test":     "has user info",
 		"http://user:a@b" + password + "@zep.test":      "",
-		"http://user:p#" + password + "@zep.test":       "is no URL",
-		"http://user:p/" + password + "@zep.test":       "is no URL",
-		"http://user:p?" + password + "@zep.test":       "is no URL",
-		"http://user:p%zz" + password + "@zep.test":     "is no URL",
-		"http://user:" + password + "\n@zep.test":       "is no URL",
-		"http://user:" + password + "@zep.test:port":    "is no URL",
+		"http://user:p#" + password + "@zep.test":       "is not a URL",
+		"http://user:p/" + password + "@zep.test":       "is not a URL",
+		"http://user:p?" + password + "@zep.test":       "is not a URL",
+		"http://user:p%zz" + password + "@zep.test":     "is not a URL",
+		"http://user:" + password + "\n@zep.test":       "is not a URL",
+		"http://user:" + password + "@zep.test:port":    "is not a URL",
 		"ftp://user:" + password + "@zep.test":          "has user info",
 		"user:" + password + "@zep.test":                "has no http:// or https://",
 		"http:user:" + password + "@zep.test":           "has no host",
-		"://user:" + password + "@zep.test":             "is no URL",
+		"://user:" + password + "@zep.test":             "is not a URL",
 		"http://user:" + password + "@":                 "has user info",
-		"http://user:" + password + "@[::1":             "is no URL",
+		"http://user:" + password + "@[::1":             "is not a URL",
 		"http://user:[" + password + "]@zep.test":       "",
 		"http://zep.test#user:" + password + "@zep":     "has a fragment",
 		"http://zep.test?token=" + password + "@":       "has a query",
@@ -267,20 +267,20 @@ func TestOption_Validation(t *testing.T) {
 		},
 		"timeout":           {WithTimeout(time.Nanosecond), ""},
 		"timeout longest":   {WithTimeout(math.MaxInt64), ""},
-		"timeout 0":         {WithTimeout(0), "WithTimeout(0s): want more than 0"},
-		"timeout negative":  {WithTimeout(-time.Second), "WithTimeout(-1s): want more than 0"},
+		"timeout 0":         {WithTimeout(0), "WithTimeout(0s): must be more than 0"},
+		"timeout negative":  {WithTimeout(-time.Second), "WithTimeout(-1s): must be more than 0"},
 		"attempts 1":        {WithMaxAttempts(1), ""},
 		"attempts many":     {WithMaxAttempts(math.MaxInt), ""},
-		"attempts 0":        {WithMaxAttempts(0), "WithMaxAttempts(0): want at least 1"},
-		"attempts negative": {WithMaxAttempts(-1), "WithMaxAttempts(-1): want at least 1"},
+		"attempts 0":        {WithMaxAttempts(0), "WithMaxAttempts(0): must be at least 1"},
+		"attempts negative": {WithMaxAttempts(-1), "WithMaxAttempts(-1): must be at least 1"},
 		"backoff":           {WithBackoff(time.Second, time.Minute), ""},
 		"backoff constant":  {WithBackoff(time.Second, time.Second), ""},
 		"backoff none":      {WithBackoff(0, 0), ""},
 		"backoff negative": {
-			WithBackoff(-1, 1), "WithBackoff(-1ns, 1ns): want 0 <= min <= max",
+			WithBackoff(-1, 1), "WithBackoff(-1ns, 1ns): must be 0 <= min <= max",
 		},
 		"backoff reversed": {
-			WithBackoff(2, 1), "WithBackoff(2ns, 1ns): want 0 <= min <= max",
+			WithBackoff(2, 1), "WithBackoff(2ns, 1ns): must be 0 <= min <= max",
 		},
 		"user agent":       {WithUserAgent("shop/1.0 (+https://shop.test)"), ""},
 		"user agent empty": {WithUserAgent(""), "WithUserAgent: the value is empty"},
@@ -317,11 +317,11 @@ func TestRequestOption_Validation(t *testing.T) {
 		want string
 	}{
 		"nil":              {nil, "request option 1 is nil"},
-		"timeout 0":        {RequestTimeout(0), "RequestTimeout(0s): want more than 0"},
-		"timeout negative": {RequestTimeout(-1), "RequestTimeout(-1ns): want more than 0"},
-		"attempts 0":       {RequestMaxAttempts(0), "RequestMaxAttempts(0): want at least 1"},
+		"timeout 0":        {RequestTimeout(0), "RequestTimeout(0s): must be more than 0"},
+		"timeout negative": {RequestTimeout(-1), "RequestTimeout(-1ns): must be more than 0"},
+		"attempts 0":       {RequestMaxAttempts(0), "RequestMaxAttempts(0): must be at least 1"},
 		"capture nil":      {CaptureResponse(nil), "CaptureResponse: the pointer is nil"},
-		"header empty":     {RequestHeader("", "x"), `RequestHeader: "" is no header name`},
+		"header empty":     {RequestHeader("", "x"), `RequestHeader: "" is not a header name`},
 	}
 	for _, name := range []string{
 		"a b", "a:b", "a\nb", "a\x00b", "ä", "a(b", "a\"b", "a{b", "a\x7fb", "a/b", "a@b", "a,b",
@@ -330,7 +330,7 @@ func TestRequestOption_Validation(t *testing.T) {
 		tests["header name "+name] = struct {
 			opt  RequestOption
 			want string
-		}{RequestHeader(name, "x"), "is no header name"}
+		}{RequestHeader(name, "x"), "is not a header name"}
 	}
 	for _, value := range []string{"p4ss\nw0rd", "p4ss\r\nw0rd", "p4ss\x00w0rd", "p4ss\x7fw0rd"} {
 		tests["header value "+value] = struct {
@@ -350,7 +350,7 @@ func TestRequestOption_Validation(t *testing.T) {
 			want string
 		}{
 			RequestHeader(name, "x"),
-			"RequestHeader: " + http.CanonicalHeaderKey(name) + " is the transport's own",
+			"RequestHeader: " + http.CanonicalHeaderKey(name) + " is set by the transport",
 		}
 	}
 	for name, test := range tests {

@@ -277,7 +277,7 @@ func TestReconcileAdd_ReadBackFails(t *testing.T) {
 			assert.Nil(t, user)
 			assert.Equal(t, test.want, matched(err))
 			assert.ErrorContains(t, err, "zep: POST /zep/api/v1/user: "+
-				"it exists, and whether this call made it cannot be told: ")
+				"it exists, but could not verify whether this call created it: ")
 			assert.Equal(t, "GET", requireError(t, err).Method, "the failed read can be inspected")
 			assertOneLine(t, err.Error())
 		})
@@ -327,7 +327,7 @@ func TestReconcileAdd_StaysAmbiguous(t *testing.T) {
 		c, _, _ := scripted(t, nil, repeat(4, lost)...)
 		_, err := c.User.Add(context.Background(), &CreateUserRequest{UserID: "jane"})
 		require.ErrorContains(t, err,
-			"the answer to an attempt was lost: it may have been carried out", how)
+			"the response to an attempt was lost: it may have been carried out", how)
 		assert.Equal(t, 4, requireError(t, err).Attempts)
 		assert.NotErrorIs(t, err, ErrAlreadyExists)
 	}

@@ -18,7 +18,7 @@ import (
 func TestRecorded_MemoryAndDocuments(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	noSummary := regexp.MustCompile(`"summary":\{"uuid":"` + noUUID + `"[^}]*\}`)
+	noSummary := regexp.MustCompile(`"summary":\{"uuid":"` + zeroUUID + `"[^}]*\}`)
 	was := map[string]int{}
 	for _, r := range recordings(t) {
 		path, _, _ := strings.Cut(strings.TrimPrefix(r.Request.Path, apiPath), "?")

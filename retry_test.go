@@ -52,58 +52,58 @@ var retryTable = []struct {
 
 	read, reconciled, noRetry int // the numbers of attempts
 }{
-	{"undone", "no connection: refused", neverDialled, 4, 4, 4},
-	{"undone", "no connection: no such host", failsWith(noSuchHost), 4, 4, 4},
-	{"undone", "no connection: the proxy refuses", failsWith(proxyRefuses), 4, 4, 4},
-	{"undone", "a request cut before it was written", cutBeforeWritten, 4, 4, 4},
-	{"undone", "429", answers(429, "slow down"), 4, 4, 4},
-	{"undone", "503", answers(503, ""), 4, 4, 4},
-	{"undone", "a lock that the server could not acquire", lockTimeout, 4, 4, 4},
+	{"not executed", "no connection: refused", neverDialled, 4, 4, 4},
+	{"not executed", "no connection: no such host", failsWith(noSuchHost), 4, 4, 4},
+	{"not executed", "no connection: the proxy refuses", failsWith(proxyRefuses), 4, 4, 4},
+	{"not executed", "a request cut before it was written", cutBeforeWritten, 4, 4, 4},
+	{"not executed", "429", answers(429, "slow down"), 4, 4, 4},
+	{"not executed", "503", answers(503, ""), 4, 4, 4},
+	{"not executed", "a lock that the server could not acquire", lockTimeout, 4, 4, 4},
 
-	{"unknown", "502", answers(502, "<html>502 Bad Gateway</html>"), 4, 4, 1},
-	{"unknown", "504", answers(504, ""), 4, 4, 1},
-	{"unknown", "a connection that broke after the write", answerLost, 4, 4, 1},
-	{"unknown", "a connection that broke, no trace", failsWith(io.ErrUnexpectedEOF), 4, 4, 1},
-	{"unknown", "a server that closed the connection", failsWith(io.EOF), 4, 4, 1},
-	{"unknown", "a truncated response", truncated(200, `{"user_id":"ja`), 4, 4, 1},
-	{"unknown", "half a response, without an error", answers(200, `{"user_id":"ja`), 4, 4, 1},
-	{"unknown", "an empty response", answers(200, ""), 4, 4, 1},
-	{"unknown", "an unexpected response: HTML", answers(200, "<html>welcome</html>"), 4, 4, 1},
-	{"unknown", "an unexpected response: garbage", answers(200, "\x00\x01\x02"), 4, 4, 1},
+	{"ambiguous", "502", answers(502, "<html>502 Bad Gateway</html>"), 4, 4, 1},
+	{"ambiguous", "504", answers(504, ""), 4, 4, 1},
+	{"ambiguous", "a connection that broke after the write", answerLost, 4, 4, 1},
+	{"ambiguous", "a connection that broke, no trace", failsWith(io.ErrUnexpectedEOF), 4, 4, 1},
+	{"ambiguous", "a server that closed the connection", failsWith(io.EOF), 4, 4, 1},
+	{"ambiguous", "a truncated response", truncated(200, `{"user_id":"ja`), 4, 4, 1},
+	{"ambiguous", "half a response, without an error", answers(200, `{"user_id":"ja`), 4, 4, 1},
+	{"ambiguous", "an empty response", answers(200, ""), 4, 4, 1},
+	{"ambiguous", "an unexpected response: HTML", answers(200, "<html>welcome</html>"), 4, 4, 1},
+	{"ambiguous", "an unexpected response: garbage", answers(200, "\x00\x01\x02"), 4, 4, 1},
 
-	{"failed", "500", answers(500, ""), 4, 1, 1},
-	{"failed", "500 that quotes a lock", answers(500, "no: "+lockFailure), 4, 1, 1},
-	{"failed", "506", answers(506, ""), 4, 1, 1},
-	{"failed", "507", answers(507, ""), 4, 1, 1},
-	{"failed", "599", answers(599, ""), 4, 1, 1},
+	{"server error", "500", answers(500, ""), 4, 1, 1},
+	{"server error", "500 that quotes a lock", answers(500, "no: "+lockFailure), 4, 1, 1},
+	{"server error", "506", answers(506, ""), 4, 1, 1},
+	{"server error", "507", answers(507, ""), 4, 1, 1},
+	{"server error", "599", answers(599, ""), 4, 1, 1},
 
-	{"settled", "501", answers(501, ""), 1, 1, 1},
-	{"settled", "505", answers(505, ""), 1, 1, 1},
-	{"settled", "301", answers(301, "", "Location", "http://zep.test/elsewhere"), 1, 1, 1},
-	{"settled", "307", answers(307, "", "Location", "http://zep.test/elsewhere"), 1, 1, 1},
-	{"settled", "304", answers(304, ""), 1, 1, 1},
-	{"settled", "400", answers(400, "bad request: UserID cannot be empty"), 1, 1, 1},
-	{"settled", "401", answers(401, "no token found"), 1, 1, 1},
-	{"settled", "403", answers(403, ""), 1, 1, 1},
-	{"settled", "404", answers(404, "not found"), 1, 1, 1},
-	{"settled", "405", answers(405, ""), 1, 1, 1},
-	{"settled", "408", answers(408, ""), 1, 1, 1},
-	{"settled", "409", answers(409, ""), 1, 1, 1},
-	{"settled", "413", answers(413, ""), 1, 1, 1},
-	{"settled", "400 that quotes a lock", answers(400, lockFailure), 1, 1, 1},
-	{"settled", "an unknown certificate authority", failsWith(unknownAuthority), 1, 1, 1},
-	{"settled", "a certificate of another host", failsWith(otherHost), 1, 1, 1},
-	{"settled", "not TLS", failsWith(notTLS), 1, 1, 1},
-	{"settled", "HTTP in place of TLS", failsWith(http.ErrSchemeMismatch), 1, 1, 1},
-	{"settled", "a TLS alert of the server", failsWith(tlsAlert("remote error")), 1, 1, 1},
-	{"settled", "a TLS alert of the client", failsWith(tlsAlert("local error")), 1, 1, 1},
-	{"settled", "an unsupported TLS version", failsWith(unsupportedTLS), 1, 1, 1},
-	{"settled", "an unsupported scheme", failsWith(unsupportedScheme), 1, 1, 1},
-	{"settled", "a response over the limit", answers(200, overLimitJSON), 1, 1, 1},
-	{"settled", "a response of another type", answers(200, `["jane"]`), 1, 1, 1},
-	{"settled", "a null response", answers(200, "null"), 1, 1, 1},
-	{"settled", "a success", answers(200, `{"user_id":"jane"}`), 1, 1, 1},
-	{"settled", "a success with status 204", answers(204, `{"user_id":"jane"}`), 1, 1, 1},
+	{"final", "501", answers(501, ""), 1, 1, 1},
+	{"final", "505", answers(505, ""), 1, 1, 1},
+	{"final", "301", answers(301, "", "Location", "http://zep.test/elsewhere"), 1, 1, 1},
+	{"final", "307", answers(307, "", "Location", "http://zep.test/elsewhere"), 1, 1, 1},
+	{"final", "304", answers(304, ""), 1, 1, 1},
+	{"final", "400", answers(400, "bad request: UserID cannot be empty"), 1, 1, 1},
+	{"final", "401", answers(401, "no token found"), 1, 1, 1},
+	{"final", "403", answers(403, ""), 1, 1, 1},
+	{"final", "404", answers(404, "not found"), 1, 1, 1},
+	{"final", "405", answers(405, ""), 1, 1, 1},
+	{"final", "408", answers(408, ""), 1, 1, 1},
+	{"final", "409", answers(409, ""), 1, 1, 1},
+	{"final", "413", answers(413, ""), 1, 1, 1},
+	{"final", "400 that quotes a lock", answers(400, lockFailure), 1, 1, 1},
+	{"final", "an unknown certificate authority", failsWith(unknownAuthority), 1, 1, 1},
+	{"final", "a certificate of another host", failsWith(otherHost), 1, 1, 1},
+	{"final", "not TLS", failsWith(notTLS), 1, 1, 1},
+	{"final", "HTTP in place of TLS", failsWith(http.ErrSchemeMismatch), 1, 1, 1},
+	{"final", "a TLS alert of the server", failsWith(tlsAlert("remote error")), 1, 1, 1},
+	{"final", "a TLS alert of the client", failsWith(tlsAlert("local error")), 1, 1, 1},
+	{"final", "an unsupported TLS version", failsWith(unsupportedTLS), 1, 1, 1},
+	{"final", "an unsupported scheme", failsWith(unsupportedScheme), 1, 1, 1},
+	{"final", "a response over the limit", answers(200, overLimitJSON), 1, 1, 1},
+	{"final", "a response of another type", answers(200, `["jane"]`), 1, 1, 1},
+	{"final", "a null response", answers(200, "null"), 1, 1, 1},
+	{"final", "a success", answers(200, `{"user_id":"jane"}`), 1, 1, 1},
+	{"final", "a success with status 204", answers(204, `{"user_id":"jane"}`), 1, 1, 1},
 }
 
 func TestRetryTable(t *testing.T) {
@@ -127,7 +127,7 @@ func TestRetryTable(t *testing.T) {
 				}
 				e := requireError(t, err)
 				assert.Equal(t, want, e.Attempts)
-				ambiguous := row.outcome == "unknown" && kind != "read"
+				ambiguous := row.outcome == "ambiguous" && kind != "read"
 				assert.Equal(t, ambiguous,
 					strings.Contains(e.Error(), "may have been carried out"), e)
 				assert.NotErrorIs(t, err, context.DeadlineExceeded)
@@ -140,9 +140,9 @@ func TestRetryTable(t *testing.T) {
 func TestOutcome_String(t *testing.T) {
 	t.Parallel()
 	names := []string{
-		settled.String(), undone.String(), unknown.String(), failed.String(),
+		final.String(), notExecuted.String(), ambiguous.String(), serverError.String(),
 	}
-	assert.Equal(t, []string{"settled", "undone", "unknown", "failed"}, names)
+	assert.Equal(t, []string{"final", "not executed", "ambiguous", "server error"}, names)
 	for _, row := range retryTable {
 		assert.True(t, slices.Contains(names, row.outcome), row.outcome)
 	}

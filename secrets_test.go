@@ -66,7 +66,7 @@ func TestSecrets_FormattedClient(t *testing.T) {
 	own, err := NewClient(WithBaseURL(mockURL), opt)
 	require.NoError(t, err)
 	assertNoSecret(t, formatted(t,
-		c, *c, own, *own, c.User, *c.User, c.Session, *c.Session, c.config, c.retry,
+		c, *c, own, *own, c.User, *c.User, c.Session, *c.Session, c.config, c.http,
 		opt, requestOpt, []Option{opt}, struct{ C *Client }{c}, map[string]any{"client": *c}))
 	assert.Equal(t, "zep.Client(http://zep.test/zep)", fmt.Sprint(c))
 

@@ -219,7 +219,7 @@ func TestSessionAdd_InvalidUserID(t *testing.T) {
 		_, err := c.Session.Add(context.Background(),
 			&zep.CreateSessionRequest{SessionID: "s", UserID: id})
 		require.ErrorIs(t, err, zep.ErrInvalidID, fmt.Sprintf("%q", id))
-		assert.Contains(t, err.Error(), "user_id")
+		assert.Contains(t, err.Error(), "userID")
 	}
 }
 

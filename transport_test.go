@@ -51,7 +51,7 @@ func TestRedirect_NotFollowed(t *testing.T) {
 	}
 	target := elsewhere.Listener.Addr().String()
 	const withPassword = "http://user:p4ssw0rd"
-	const notURL = "redirects to a place that is no URL"
+	const notURL = "redirects to a Location that is not a URL"
 	locations := map[string]string{ // Location → message
 		"http://" + target + "/login": "redirects to http://" + target + "/login",
 		withPassword + "@" + target + "/a%2Fb?token=p4ssw0rd#p4ssw0rd": "redirects to http://" +
@@ -194,7 +194,7 @@ func TestTLS(t *testing.T) {
 			stopClock(c)
 			err = call(context.Background(), c)
 			assert.Equal(t, 1, requireError(t, err).Attempts, kind)
-			assert.ErrorContains(t, err, "TLS")
+			assert.ErrorContains(t, err, "HTTPS client")
 			assert.NotContains(t, err.Error(), "may have been carried out")
 		}
 	})

@@ -298,19 +298,19 @@ func TestUpdateQueue_CanceledWhenAcquired(t *testing.T) {
 	r := record{"user", "jane"}
 	rs := []record{r}
 	type result struct {
-		turn *turn
-		err  error
+		waiter *waiter
+		err    error
 	}
 	var canceled, acquired int
 	for i := range 2000 {
-		o := &order{}
-		first, err := o.enter(context.Background(), rs)
+		o := &updateQueue{}
+		first, err := o.acquire(context.Background(), rs)
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(context.Background())
 		second, third := make(chan result, 1), make(chan result, 1)
 		enter := func(ctx context.Context, to chan<- result) {
-			turn, err := o.enter(ctx, rs)
-			to <- result{turn, err}
+			w, err := o.acquire(ctx, rs)
+			to <- result{w, err}
 		}
 		go enter(ctx, second)
 		waitUntil(t, "the second waits", func() bool { return waiting(o, r) == 1 })
@@ -318,9 +318,9 @@ func TestUpdateQueue_CanceledWhenAcquired(t *testing.T) {
 		waitUntil(t, "the third waits", func() bool { return waiting(o, r) == 2 })
 		if i%2 == 0 {
 			cancel()
-			o.leave(first)
+			o.release(first)
 		} else {
-			o.leave(first)
+			o.release(first)
 			cancel()
 		}
 		if got := <-second; got.err != nil {
@@ -328,7 +328,7 @@ func TestUpdateQueue_CanceledWhenAcquired(t *testing.T) {
 			require.ErrorIs(t, got.err, context.Canceled)
 		} else {
 			acquired++
-			o.leave(got.turn)
+			o.release(got.waiter)
 		}
 		var last result
 		select {
@@ -337,7 +337,7 @@ func TestUpdateQueue_CanceledWhenAcquired(t *testing.T) {
 		case <-time.After(10 * time.Second):
 			require.FailNow(t, "the queue lost the waiter")
 		}
-		o.leave(last.turn)
+		o.release(last.waiter)
 		require.True(t, idle(o))
 		cancel()
 	}
@@ -349,20 +349,20 @@ func TestUpdateQueue_CanceledWhenAcquired(t *testing.T) {
 func TestUpdateQueue_CanceledInTheMiddle(t *testing.T) {
 	t.Parallel()
 	a, b := record{"document", "a"}, record{"document", "b"}
-	o := &order{}
-	first, err := o.enter(context.Background(), []record{a})
+	o := &updateQueue{}
+	first, err := o.acquire(context.Background(), []record{a})
 	require.NoError(t, err)
-	second := make(chan *turn, 1)
+	second := make(chan *waiter, 1)
 	go func() {
-		turn, err := o.enter(context.Background(), []record{a, b})
+		w, err := o.acquire(context.Background(), []record{a, b})
 		assert.NoError(t, err)
-		second <- turn
+		second <- w
 	}()
 	waitUntil(t, "the second waits for a", func() bool { return waiting(o, a) == 1 })
 	ctx, cancel := context.WithCancel(context.Background())
 	third := make(chan error, 1)
 	go func() {
-		_, err := o.enter(ctx, []record{b})
+		_, err := o.acquire(ctx, []record{b})
 		third <- err
 	}()
 	waitUntil(t, "the third waits for b", func() bool { return waiting(o, b) == 1 })
@@ -370,7 +370,7 @@ func TestUpdateQueue_CanceledInTheMiddle(t *testing.T) {
 	require.ErrorIs(t, <-third, context.Canceled)
 	assert.Equal(t, 1, blockedOn(o, b), "a is not free")
 	assert.Empty(t, second)
-	o.leave(first)
-	o.leave(<-second)
+	o.release(first)
+	o.release(<-second)
 	assert.True(t, idle(o))
 }

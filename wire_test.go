@@ -124,9 +124,9 @@ func TestSearch_RetriedAsRead(t *testing.T) {
 	}
 }
 
-// TestCaptureResponse_NothingSent checks that a call that sends nothing does not leave the
+// TestCaptureResponse_InvalidCall checks that a call that sends nothing does not leave the
 // response of an earlier call. An invalid option is an error all the same.
-func TestCaptureResponse_NothingSent(t *testing.T) {
+func TestCaptureResponse_InvalidCall(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	c, s, _ := scripted(t, nil)
