@@ -82,9 +82,9 @@ func TestCaptureResponse(t *testing.T) {
 	}
 }
 
-// TestCaptureResponse_NothingSent checks that the variable does not keep the response of an
+// TestCaptureResponse_NilIfNothingSent checks that the variable does not keep the response of an
 // earlier call.
-func TestCaptureResponse_NothingSent(t *testing.T) {
+func TestCaptureResponse_NilIfNothingSent(t *testing.T) {
 	t.Parallel()
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -32,8 +32,8 @@ var (
 	notTLS = tls.RecordHeaderError{
 		Msg: "first record does not look like a TLS handshake",
 	}
-	unsupportedTLS    = errors.New("tls: server selected unsupported protocol version 301")
-	unsupportedScheme = errors.New(`unsupported protocol scheme "gopher"`)
+	errTLSVersion = errors.New("tls: server selected unsupported protocol version 301")
+	errScheme     = errors.New(`unsupported protocol scheme "gopher"`)
 
 	lockFailure   = "failed to acquire advisory lock"
 	lockTimeout   = answers(500, lockFailure+": timeout\n")
@@ -97,8 +97,8 @@ var retryTable = []struct {
 	{"final", "HTTP in place of TLS", failsWith(http.ErrSchemeMismatch), 1, 1, 1},
 	{"final", "a TLS alert of the server", failsWith(tlsAlert("remote error")), 1, 1, 1},
 	{"final", "a TLS alert of the client", failsWith(tlsAlert("local error")), 1, 1, 1},
-	{"final", "an unsupported TLS version", failsWith(unsupportedTLS), 1, 1, 1},
-	{"final", "an unsupported scheme", failsWith(unsupportedScheme), 1, 1, 1},
+	{"final", "an unsupported TLS version", failsWith(errTLSVersion), 1, 1, 1},
+	{"final", "an unsupported scheme", failsWith(errScheme), 1, 1, 1},
 	{"final", "a response over the limit", answers(200, overLimitJSON), 1, 1, 1},
 	{"final", "a response of another type", answers(200, `["jane"]`), 1, 1, 1},
 	{"final", "a null response", answers(200, "null"), 1, 1, 1},

@@ -244,7 +244,7 @@ func TestDocumentUpdateAll_KeepsOtherFields(t *testing.T) {
 		{UUID: uuids[1], Metadata: zep.Metadata{"changed": true}},
 		{UUID: uuids[2], DocumentID: "both", Metadata: zep.Metadata{"changed": true}},
 		{UUID: uuids[2], DocumentID: "once more"},
-		{UUID: unknownUUID, DocumentID: "nobody's"},
+		{UUID: unknownUUID, DocumentID: "unknown"},
 		{UUID: uuids[3], DocumentID: "page 0"}, // no longer in use
 	}))
 	documents, err := s.client.Document.GetByUUIDs(ctx, "docs", uuids)
