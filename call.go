@@ -34,7 +34,7 @@ type call[T any] struct {
 
 	resend    resendPolicy   // when it may be sent again
 	transient *regexp.Regexp // a refusal with this text did nothing, and may not come again
-	serialize []record       // the records that it updates, each once
+	update    update         // what it updates, and so which updates it waits for
 
 	// decode reads the body of a success. nil reads JSON.
 	decode func(http.Header, []byte) (T, error)
@@ -81,30 +81,31 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 		call.resend = readOnly
 	}
 
-	ctx, cancel := context.WithTimeout(ctx, options.timeout)
-	defer cancel()
 	x := &exchange{
 		client:      c,
-		ctx:         ctx,
 		callOptions: options,
 		method:      method,
 		route:       route,
 		url:         *target,
 		resend:      call.resend,
 		transient:   call.transient,
+		update:      call.update,
 		decode: func(header http.Header, body []byte) (err error) {
 			result, err = call.decodeSuccess(header, body)
 			return err
 		},
 	}
-	if c.updates != nil && call.serialize != nil {
-		w, err := c.updates.acquire(ctx, call.serialize)
+	if c.updates != nil && call.update.records != nil {
+		turn, waited, err := c.takeTurn(ctx, call.update, options.timeout)
 		if err != nil {
-			return zero, x.newError(nil, "waiting for an earlier update of the same record", contextErr(ctx))
+			return zero, x.newError(nil, waited, err)
 		}
-		defer c.updates.release(w)
+		defer turn.release()
+		x.turn = turn
 	}
-	if failure := x.run(body); failure != nil {
+	ctx, cancel := context.WithTimeout(ctx, options.timeout)
+	defer cancel()
+	if failure := x.run(ctx, body); failure != nil {
 		if failure.maybeExecuted && call.reconcile != nil {
 			return call.reconcile(ctx, failure)
 		}

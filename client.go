@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Client talks to one Zep server. It is safe for concurrent use. One Client is enough for a process:
@@ -23,6 +24,10 @@ type Client struct {
 	transport http.RoundTripper // used unless the caller gave an http.Client
 	updates   *updateQueue      // nil with WithConcurrentUpdates
 	maxBody   int64
+
+	background   *background   // requests of updates that were given up
+	passOnAfter  time.Duration // see the constants of these names
+	finishWithin time.Duration
 }
 
 // NewClient returns a Client that is set up by the environment (ZEP_API_URL, ZEP_API_KEY) and by
@@ -33,7 +38,15 @@ func NewClient(opts ...Option) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{config: cfg, clock: systemClock, transport: newTransport(), maxBody: maxBody}
+	c := &Client{
+		config:       cfg,
+		clock:        systemClock,
+		transport:    newTransport(),
+		maxBody:      maxBody,
+		passOnAfter:  passOnAfter,
+		background:   new(background),
+		finishWithin: finishWithin,
+	}
 	if !cfg.concurrentUpdates {
 		c.updates = &updateQueue{}
 	}

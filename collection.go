@@ -99,10 +99,10 @@ func (s *CollectionService) Update(
 		return nil, s.client.precheck(opts, err)
 	}
 	return do(ctx, s.client, call[*Collection]{
-		endpoint:  "PATCH /collection/{collectionName}",
-		ids:       []string{req.Name},
-		body:      req,
-		serialize: []record{{"collection", strings.ToLower(req.Name)}},
+		endpoint: "PATCH /collection/{collectionName}",
+		ids:      []string{req.Name},
+		body:     req,
+		update:   updateOf("collection", strings.ToLower(req.Name)),
 		readBack: func(ctx context.Context) (*Collection, error) {
 			return s.Get(ctx, req.Name, opts...)
 		},

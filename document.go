@@ -280,11 +280,11 @@ func (s *DocumentService) Update(
 	body := *req
 	body.UUID = "" // it is in the path
 	_, err := do(ctx, s.client, call[none]{
-		endpoint:  "PATCH " + documentRoute,
-		ids:       []string{collection, req.UUID},
-		body:      body,
-		serialize: documentRecords([]*UpdateDocumentRequest{req}),
-		decode:    decodeOK,
+		endpoint: "PATCH " + documentRoute,
+		ids:      []string{collection, req.UUID},
+		body:     body,
+		update:   documentUpdate(collection, []*UpdateDocumentRequest{req}),
+		decode:   decodeOK,
 	}, opts)
 	return err
 }
@@ -325,11 +325,11 @@ func (s *DocumentService) UpdateAll(
 	done := 0
 	for _, body := range bodies {
 		_, err := do(ctx, s.client, call[none]{
-			endpoint:  "PATCH /collection/{collectionName}/document/list/update",
-			ids:       []string{collection},
-			body:      body,
-			serialize: documentRecords(reqs[done : done+len(body)]),
-			decode:    decodeOK,
+			endpoint: "PATCH /collection/{collectionName}/document/list/update",
+			ids:      []string{collection},
+			body:     body,
+			update:   documentUpdate(collection, reqs[done:done+len(body)]),
+			decode:   decodeOK,
 		}, opts)
 		if err != nil {
 			return afterBatches("Document.UpdateAll", "updated", done, len(reqs), err)
@@ -373,13 +373,15 @@ func mustSplitUpdates(reqs []*UpdateDocumentRequest) func(first, item int) bool 
 	}
 }
 
-// documentRecords returns what updates of documents are ordered by.
-func documentRecords(reqs []*UpdateDocumentRequest) []record {
-	records := make([]record, len(reqs))
+// documentUpdate is an update of documents. A Locker locks their collection, so that a batch takes one
+// key.
+func documentUpdate(collection string, reqs []*UpdateDocumentRequest) update {
+	u := updateOf("collection", strings.ToLower(collection))
+	u.records = make([]record, len(reqs))
 	for i, req := range reqs {
-		records[i] = record{"document", uuidKey(req.UUID)}
+		u.records[i] = record{"document", uuidKey(req.UUID)}
 	}
-	return records
+	return u
 }
 
 // Delete removes a document. One that was removed before is no error, to the server either; one that

@@ -301,7 +301,7 @@ func TestDocumentUpdateAll_GivenUpWhileWaiting(t *testing.T) {
 	cancel()
 	err := <-second
 	require.ErrorIs(t, err, context.Canceled)
-	require.ErrorContains(t, err, "waiting for an earlier update of the same record")
+	require.ErrorContains(t, err, "waiting for earlier updates of the same record (1 in front)")
 	close(g.next(t).pass)
 	require.NoError(t, <-third)
 	close(held.pass)

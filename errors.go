@@ -46,6 +46,14 @@ var (
 	// ErrServer: any 5xx. Zep answers 500 to some mistakes of the caller's too: the text tells.
 	ErrServer = errors.New("zep: server error")
 
+	// ErrLocked: the server could not get its lock on the record that is updated (a 500; also
+	// ErrServer). It stays locked until it is freed on the server: see docs/server-locks.md.
+	ErrLocked = errors.New("zep: record is locked on the server")
+
+	// ErrAmbiguous: the call may have been carried out, or may not: an attempt was sent, and no
+	// response tells what became of it. It comes with any other sentinel, or with none.
+	ErrAmbiguous = errors.New("zep: outcome unknown")
+
 	// ErrInvalidID: an id that no request can carry to its own record. It is refused before anything is sent: the empty id,
 	// "." and "..", and ids that hold "/", a NUL byte or invalid UTF-8.
 	ErrInvalidID = errors.New("zep: invalid id")
@@ -88,6 +96,7 @@ type Error struct {
 	cause         error   // the network's or the context's error
 	kinds         []error // the sentinels that the server's text matches
 	maybeExecuted bool    // an attempt was sent and its outcome is ambiguous
+	maybeLocked   bool    // the server may be waiting for the lock of the record
 }
 
 // Error returns one line: the call, the server's text and, where it is known, what to change.
@@ -112,7 +121,7 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, " (%d attempts)", e.Attempts)
 	}
 	if e.maybeExecuted {
-		b.WriteString("; the response to an attempt was lost: it may have been carried out")
+		b.WriteString("; the outcome of an attempt is unknown: it may have been carried out")
 	}
 	if hint := e.hint(); hint != "" {
 		b.WriteString("; " + hint)
@@ -128,6 +137,9 @@ func (e *Error) hint() string {
 	case e.Is(ErrEndpointNotFound):
 		return "the server does not know this path: check that the base URL " +
 			"(WithBaseURL or ZEP_API_URL) is that of a Zep v0.x server"
+	case e.maybeLocked, e.Is(ErrLocked):
+		return "the record may be locked on the server: see " +
+			"https://github.com/zep-go/zep/blob/main/docs/server-locks.md"
 	case e.Is(ErrUnauthorized):
 		return "check the API key (WithAPIKey or ZEP_API_KEY)"
 	case e.StatusCode/100 == 3:
@@ -141,11 +153,20 @@ func (e *Error) hint() string {
 
 // Is reports whether the error is of the kind of a sentinel of this package.
 func (e *Error) Is(target error) bool {
+	if target == ErrAmbiguous {
+		return e.maybeExecuted
+	}
 	kinds := e.kinds
 	if kinds == nil { // made by hand, as a fake in a test
 		kinds = classify(e.StatusCode, e.Message)
 	}
 	return slices.Contains(kinds, target)
+}
+
+// Timeout reports whether time ran out: the call's, an attempt's or the network's.
+func (e *Error) Timeout() bool {
+	var t interface{ Timeout() bool }
+	return errors.As(e.cause, &t) && t.Timeout()
 }
 
 // redacted replaces a secret in a text.
@@ -218,6 +239,7 @@ var (
 		`(user|session|collection|document_id) already exists\b`)
 	missingText = regexp.MustCompile(
 		`^(failed to \w+ (collection|documents?): )*(collection: .*|documents) not found$`)
+	lockText          = "failed to acquire advisory lock"
 	notPublishedText  = regexp.MustCompile(`^failed to publish new messages`)
 	messageStoredText = regexp.MustCompile(
 		`duplicate key value violates unique constraint "message_pkey"`)
@@ -242,6 +264,8 @@ func classify(status int, text string) []error {
 		return []error{ErrBadRequest}
 	case status >= 500 && missingText.MatchString(text):
 		return []error{ErrServer, ErrNotFound}
+	case status >= 500 && strings.HasPrefix(text, lockText):
+		return []error{ErrServer, ErrLocked}
 	case status >= 500 && notPublishedText.MatchString(text):
 		return []error{ErrServer, ErrNotPublished}
 	case status >= 500 && messageStoredText.MatchString(text):

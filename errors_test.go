@@ -397,7 +397,7 @@ func TestError_Text(t *testing.T) {
 			maybeExecuted: true,
 		},
 			"zep: POST /api/v1/user: 502 Bad Gateway (4 attempts); " +
-				"the response to an attempt was lost: it may have been carried out"},
+				"the outcome of an attempt is unknown: it may have been carried out"},
 		{&Error{
 			Method:  "PATCH",
 			Path:    "/api/v1/user/jane",

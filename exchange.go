@@ -25,6 +25,8 @@ type exchange struct {
 	url           url.URL
 	resend        resendPolicy
 	transient     *regexp.Regexp
+	update        update
+	turn          *turn // nil of a call that waits for none
 	decode        func(http.Header, []byte) error
 
 	retry         retryablehttp.Client
@@ -45,10 +47,21 @@ type attempt struct {
 }
 
 // run sends the request, again where that is safe, and returns the error of the last attempt.
-func (x *exchange) run(body []byte) *Error {
-	if err := contextErr(x.ctx); err != nil {
+func (x *exchange) run(ctx context.Context, body []byte) *Error {
+	x.ctx = ctx
+	if err := errors.Join(contextErr(ctx), x.turn.lost()); err != nil {
 		return x.newError(nil, "not sent", err)
 	}
+	failure := x.send(body)
+	if lost := x.turn.lost(); lost != nil && (failure == nil || x.maybeExecuted) {
+		// Another process may have updated the record meanwhile, and the server keeps one of both.
+		failure = x.newError(nil, "the lock of the update was lost: "+lost.Error(), lost)
+		failure.maybeExecuted = true
+	}
+	return failure
+}
+
+func (x *exchange) send(body []byte) *Error {
 	if err := x.prepare(body); err != nil {
 		return x.newError(nil, err.Error(), err)
 	}
@@ -70,7 +83,6 @@ func (x *exchange) run(body []byte) *Error {
 // prepare makes the request, and the client that carries it.
 func (x *exchange) prepare(body []byte) error {
 	x.retry = retryablehttp.Client{
-		HTTPClient:   x.client.http,
 		RetryMax:     x.maxAttempts - 1,
 		CheckRetry:   x.checkRetry,
 		Backoff:      x.backoff,
@@ -114,15 +126,32 @@ func (x *exchange) startAttempt(req *http.Request) *http.Request {
 		x.attempt.trace = new(writeTrace)
 		ctx = x.attempt.trace.with(ctx)
 	}
+	x.retry.HTTPClient = x.httpClient()
 	target := x.url
 	req = req.WithContext(ctx)
 	req.URL, req.Header = &target, x.headers(req.GetBody != nil)
 	return req
 }
 
+// httpClient returns what carries the attempt.
+func (x *exchange) httpClient() *http.Client {
+	hc := x.client.http
+	if x.turn == nil || !x.update.finish {
+		return hc
+	}
+	finishing := *hc
+	finishing.Transport = letFinish{
+		next:  hc.Transport,
+		turn:  x.turn,
+		trace: x.attempt.trace,
+		cut:   hc.Timeout,
+	}
+	return &finishing
+}
+
 // prepareRetry begins another attempt after a wait.
 func (x *exchange) prepareRetry(req *http.Request) error {
-	if err := x.ctx.Err(); err != nil {
+	if err := errors.Join(x.ctx.Err(), x.turn.lost()); err != nil {
 		return err
 	}
 	*req = *x.startAttempt(req)
@@ -165,6 +194,7 @@ func (x *exchange) finishAttempt(o outcome, err *Error) {
 		x.maybeExecuted = x.maybeExecuted || o == ambiguous || trace.resent() ||
 			x.attempt.status == 0 && trace.sent()
 		err.maybeExecuted = x.maybeExecuted
+		err.maybeLocked = x.update.metadata && x.mayBeLocked()
 	}
 	x.logAttempt()
 }

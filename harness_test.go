@@ -262,21 +262,24 @@ func resolveURL(c *Client, route string, ids ...string) (*url.URL, error) {
 func waiting(o *updateQueue, r record) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.waiters[r]) - 1
+	if l := o.lines[r]; l != nil {
+		return l.length - 1
+	}
+	return -1
 }
 
 // idle reports whether no update is under way and nothing is kept of an earlier one.
 func idle(o *updateQueue) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.waiters) == 0
+	return len(o.lines) == 0
 }
 
 // blockedOn returns for how many of its records the first waiter of r waits.
 func blockedOn(o *updateQueue, r record) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.waiters[r][0].blockedOn
+	return o.lines[r].first.waiter.blockedOn
 }
 
 var (

@@ -97,11 +97,13 @@ func (s *MessageService) UpdateMetadata(
 	if len(metadata) == 0 {
 		return s.Get(ctx, sessionID, messageUUID, opts...)
 	}
+	update := updateOf("message", uuidKey(messageUUID))
+	update.finish = true
 	return do(ctx, s.client, call[*Message]{
-		endpoint:  "PATCH /sessions/{sessionId}/messages/{messageId}",
-		ids:       []string{sessionID, messageUUID},
-		body:      map[string]Metadata{"metadata": metadata},
-		decode:    decodeMessage,
-		serialize: []record{{"message", uuidKey(messageUUID)}},
+		endpoint: "PATCH /sessions/{sessionId}/messages/{messageId}",
+		ids:      []string{sessionID, messageUUID},
+		body:     map[string]Metadata{"metadata": metadata},
+		decode:   decodeMessage,
+		update:   update,
 	}, opts)
 }

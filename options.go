@@ -43,6 +43,8 @@ type config struct {
 	userAgent         []string
 	logger            *slog.Logger
 	concurrentUpdates bool
+	parallelUpdates   bool
+	locker            Locker
 }
 
 // newConfig applies options over the environment over the defaults.
@@ -61,6 +63,9 @@ func newConfig(opts []Option) (config, error) {
 		} else if err := opt(&cfg); err != nil {
 			wrong = append(wrong, err.Error())
 		}
+	}
+	if cfg.locker != nil && cfg.concurrentUpdates {
+		wrong = append(wrong, "WithLocker and WithConcurrentUpdates exclude each other")
 	}
 	if wrong != nil {
 		return cfg, errors.New("zep: NewClient: " + strings.Join(wrong, "; "))
@@ -232,6 +237,34 @@ func WithLogger(logger *slog.Logger) Option {
 func WithConcurrentUpdates() Option {
 	return func(c *config) error {
 		c.concurrentUpdates = true
+		return nil
+	}
+}
+
+// WithParallelUpdates keeps only the order of the updates of each record: updates of different
+// records do not wait for one another. By default updates that carry metadata of users and sessions
+// go one at a time, whichever records they are of, because those that overlap leave their records
+// locked on the server: 254 of 300 updates by 16 workers did on Zep 0.27.2. Use it for servers whose
+// locks are mended: docs/server-locks.md says how.
+func WithParallelUpdates() Option {
+	return func(c *config) error {
+		c.parallelUpdates = true
+		return nil
+	}
+}
+
+// WithLocker makes the order of updates hold over all processes whose Clients share the Locker, which
+// cannot be nil. An update locks its record, or its collection for documents, and one that carries
+// metadata of a user or a session a key for all of these, in this order. If Lock fails, nothing is
+// sent. If a lock is lost, no further attempt is sent, and the error is [ErrAmbiguous] unless the
+// server refused the update. It excludes [WithConcurrentUpdates]. The module locker/postgres has a
+// Locker over PostgreSQL.
+func WithLocker(locker Locker) Option {
+	return func(c *config) error {
+		if locker == nil {
+			return errors.New("WithLocker: the Locker is nil")
+		}
+		c.locker = locker
 		return nil
 	}
 }

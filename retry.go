@@ -22,12 +22,12 @@ import (
 //
 //	outcome      what the attempt got                                       sent again
 //	final        a response that can be read; 3xx; 4xx but 429; 501; 505;   no call
-//	             a 500 in which the database rejects the request; a failed
-//	             TLS handshake; a bad certificate; an unsupported scheme;
-//	             a response over the limit; the end of the context
+//	             a 500 in which the database rejects the request, or for a
+//	             lock; a failed TLS handshake; a bad certificate; an
+//	             unsupported scheme; a response over the limit; the end of
+//	             the context
 //	notExecuted  no connection; a request cut before it was written; 429;   every call
-//	             503; a lock that the server could not get; a session that
-//	             two memory adds created at once
+//	             503; a session that two memory adds created at once
 //	ambiguous    502; 504; a connection that broke later; a response cut    reads, and writes
 //	             short, or not from Zep                                     that can be
 //	                                                                        reconciled
@@ -50,9 +50,6 @@ func (o outcome) String() string {
 // maxRetryAfter bounds the wait that a server can ask for.
 const maxRetryAfter = 30 * time.Second
 
-// lockText begins the error for a lock that Zep could not get on a record. Nothing was done.
-const lockText = "failed to acquire advisory lock"
-
 // rejectedText is in a 500 in which PostgreSQL rejects the request, with one of the SQLSTATE classes
 // "data exception", "integrity constraint violation" and "syntax error". It would do so again.
 var rejectedText = regexp.MustCompile(`\(SQLSTATE=(22|23|42)`)
@@ -61,10 +58,9 @@ var rejectedText = regexp.MustCompile(`\(SQLSTATE=(22|23|42)`)
 func refusalOutcome(status int, text string, transient *regexp.Regexp) outcome {
 	switch {
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable,
-		status >= 500 && strings.HasPrefix(text, lockText),
 		transient != nil && transient.MatchString(text):
 		return notExecuted
-	case status >= 500 && rejectedText.MatchString(text):
+	case status >= 500 && (rejectedText.MatchString(text) || strings.HasPrefix(text, lockText)):
 		return final
 	case status == http.StatusBadGateway, status == http.StatusGatewayTimeout:
 		return ambiguous
@@ -79,8 +75,8 @@ func refusalOutcome(status int, text string, transient *regexp.Regexp) outcome {
 // writeTrace records how far the request of one attempt came. The connection's goroutines write to
 // it, and may do so after the attempt.
 type writeTrace struct {
-	asked, connected, http2, cut atomic.Bool
-	writes                       atomic.Int32 // a transport may send a request again by itself
+	asked, connected, http2, cut, givenUp atomic.Bool
+	writes                                atomic.Int32 // a transport may send a request again by itself
 }
 
 // with returns a context in which net/http reports to the trace.
@@ -91,6 +87,9 @@ func (t *writeTrace) with(ctx context.Context) context.Context {
 			t.connected.Store(true)
 			conn, ok := info.Conn.(*tls.Conn)
 			t.http2.Store(ok && conn.ConnectionState().NegotiatedProtocol == "h2")
+			if t.givenUp.Load() && !t.http2.Load() { // HTTP/2 writes nothing once the context has ended
+				_ = info.Conn.Close()
+			}
 		},
 		WroteRequest: func(info httptrace.WroteRequestInfo) {
 			if info.Err == nil {
@@ -112,6 +111,13 @@ func (t *writeTrace) sentOnHTTP2() bool { return t.http2.Load() && t.sent() }
 
 // resent reports whether net/http did so.
 func (t *writeTrace) resent() bool { return t.http2.Load() && t.writes.Load() > 1 }
+
+// giveUp keeps a request from being written that has no connection yet, and reports whether it may
+// have one.
+func (t *writeTrace) giveUp() bool {
+	t.givenUp.Store(true)
+	return t.connected.Load() || !t.asked.Load()
+}
 
 // unsent reports whether the trace proves that the request never was on a connection whole. A
 // transport that reports nothing proves nothing.
@@ -171,22 +177,36 @@ func isPermanent(err error) bool {
 	return !again
 }
 
+// mayRepeat reports whether the outcome of the attempt allows another.
+func (x *exchange) mayRepeat() bool {
+	switch x.attempt.outcome {
+	case notExecuted:
+		return true
+	case ambiguous:
+		return x.resend != noRetry && !x.mayBeLocked()
+	case serverError:
+		return x.resend == readOnly
+	}
+	return false
+}
+
+// mayBeLocked reports whether the attempt was a metadata update that may be waiting for a lock on the
+// server. Another attempt would wait too, and each one costs the server a database connection.
+func (x *exchange) mayBeLocked() bool {
+	switch {
+	case x.attempt.status == http.StatusGatewayTimeout:
+		return x.update.metadata
+	case x.attempt.status == 0 && x.attempt.err != nil:
+		return x.update.finish && x.attempt.trace.sent() && x.attempt.err.Timeout()
+	}
+	return false
+}
+
 // shouldRetry decides after a failed attempt whether there is another, and sets the wait before it.
 func (x *exchange) shouldRetry() bool {
-	if x.attempt.number >= x.maxAttempts || x.ctx.Err() != nil {
+	switch {
+	case x.attempt.number >= x.maxAttempts, x.ctx.Err() != nil, x.turn.lost() != nil, !x.mayRepeat():
 		return false
-	}
-	switch x.attempt.outcome {
-	case final:
-		return false
-	case ambiguous:
-		if x.resend == noRetry {
-			return false
-		}
-	case serverError:
-		if x.resend != readOnly {
-			return false
-		}
 	}
 	now := x.client.now()
 	asked := min(retryAfter(x.attempt.err.Header, now), maxRetryAfter)

@@ -58,7 +58,6 @@ var retryTable = []struct {
 	{"not executed", "a request cut before it was written", cutBeforeWritten, 4, 4, 4},
 	{"not executed", "429", answers(429, "slow down"), 4, 4, 4},
 	{"not executed", "503", answers(503, ""), 4, 4, 4},
-	{"not executed", "a lock that the server could not acquire", lockTimeout, 4, 4, 4},
 
 	{"ambiguous", "502", answers(502, "<html>502 Bad Gateway</html>"), 4, 4, 1},
 	{"ambiguous", "504", answers(504, ""), 4, 4, 1},
@@ -90,6 +89,7 @@ var retryTable = []struct {
 	{"final", "408", answers(408, ""), 1, 1, 1},
 	{"final", "409", answers(409, ""), 1, 1, 1},
 	{"final", "413", answers(413, ""), 1, 1, 1},
+	{"final", "a lock that the server could not acquire", lockTimeout, 1, 1, 1},
 	{"final", "400 that quotes a lock", answers(400, lockFailure), 1, 1, 1},
 	{"final", "an unknown certificate authority", failsWith(unknownAuthority), 1, 1, 1},
 	{"final", "a certificate of another host", failsWith(otherHost), 1, 1, 1},

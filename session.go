@@ -78,11 +78,11 @@ func (s *SessionService) Update(
 		return nil, s.client.precheck(opts, err)
 	}
 	return do(ctx, s.client, call[*Session]{
-		endpoint:  "PATCH /sessions/{sessionId}",
-		ids:       []string{req.SessionID},
-		body:      req,
-		decode:    decodeSession,
-		serialize: []record{{"session", req.SessionID}},
+		endpoint: "PATCH /sessions/{sessionId}",
+		ids:      []string{req.SessionID},
+		body:     req,
+		decode:   decodeSession,
+		update:   metadataUpdateOf("session", req.SessionID, req.Metadata),
 	}, opts)
 }
 

@@ -15,6 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// farAway is a deadline that no test reaches.
+var farAway = time.Now().Add(time.Hour)
+
 // gate is a transport whose requests wait until the test lets each of them pass.
 type gate struct {
 	arrived chan arrival
@@ -22,6 +25,8 @@ type gate struct {
 
 type arrival struct {
 	path, body string
+	ctx        context.Context
+	deadline   time.Time
 	pass       chan struct{}
 }
 
@@ -31,7 +36,14 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 		_, _ = req.Body.Read(body)
 		_ = req.Body.Close()
 	}
-	a := arrival{path: req.URL.Path, body: string(body), pass: make(chan struct{})}
+	reportWritten(req, nil)
+	a := arrival{
+		path: req.URL.Path,
+		body: string(body),
+		ctx:  req.Context(),
+		pass: make(chan struct{}),
+	}
+	a.deadline, _ = a.ctx.Deadline()
 	select {
 	case g.arrived <- a:
 	case <-req.Context().Done():
@@ -207,7 +219,7 @@ func TestUpdates_ContextEndsWhileWaiting(t *testing.T) {
 	assert.Zero(t, e.Attempts)
 	assert.Zero(t, e.StatusCode)
 	assert.Equal(t, "zep: PATCH /zep/api/v1/user/jane: "+
-		"waiting for an earlier update of the same record: context canceled", e.Error())
+		"waiting for earlier updates of the same record (1 in front): context canceled", e.Error())
 	assert.Equal(t, 1, waiting(c.updates, r))
 
 	close(held.pass)
@@ -229,7 +241,7 @@ func TestUpdates_WaitCountsTowardsDeadline(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	e := requireError(t, err)
 	assert.Zero(t, e.Attempts)
-	assert.True(t, strings.HasPrefix(e.Message, "waiting for an earlier update"), e)
+	assert.True(t, strings.HasPrefix(e.Message, "waiting for earlier updates"), e)
 	close(held.pass)
 	require.NoError(t, <-first)
 	assert.True(t, idle(c.updates))
@@ -242,13 +254,14 @@ func TestUpdates_FailedUpdateReleases(t *testing.T) {
 	c, g := gatedClient(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	first := startUpdate(ctx, c, "user", "jane", 0)
-	g.next(t)
+	arrived := g.next(t)
 	second := startUpdate(context.Background(), c, "user", "jane", 1)
 	waitUntil(t, "the second waits", func() bool {
 		return waiting(c.updates, record{"user", "jane"}) == 1
 	})
 	cancel()
 	require.ErrorIs(t, <-first, context.Canceled)
+	close(arrived.pass)
 	close(g.next(t).pass)
 	require.NoError(t, <-second)
 	assert.True(t, idle(c.updates))
@@ -304,12 +317,13 @@ func TestUpdateQueue_CanceledWhenAcquired(t *testing.T) {
 	var canceled, acquired int
 	for i := range 2000 {
 		o := &updateQueue{}
-		first, err := o.acquire(context.Background(), rs)
-		require.NoError(t, err)
+		first := new(waiter)
+		require.NoError(t, o.acquire(context.Background(), farAway, first, rs))
 		ctx, cancel := context.WithCancel(context.Background())
 		second, third := make(chan result, 1), make(chan result, 1)
 		enter := func(ctx context.Context, to chan<- result) {
-			w, err := o.acquire(ctx, rs)
+			w := new(waiter)
+			err := o.acquire(ctx, farAway, w, rs)
 			to <- result{w, err}
 		}
 		go enter(ctx, second)
@@ -350,20 +364,19 @@ func TestUpdateQueue_CanceledInTheMiddle(t *testing.T) {
 	t.Parallel()
 	a, b := record{"document", "a"}, record{"document", "b"}
 	o := &updateQueue{}
-	first, err := o.acquire(context.Background(), []record{a})
-	require.NoError(t, err)
+	first := new(waiter)
+	require.NoError(t, o.acquire(context.Background(), farAway, first, []record{a}))
 	second := make(chan *waiter, 1)
 	go func() {
-		w, err := o.acquire(context.Background(), []record{a, b})
-		assert.NoError(t, err)
+		w := new(waiter)
+		assert.NoError(t, o.acquire(context.Background(), farAway, w, []record{a, b}))
 		second <- w
 	}()
 	waitUntil(t, "the second waits for a", func() bool { return waiting(o, a) == 1 })
 	ctx, cancel := context.WithCancel(context.Background())
 	third := make(chan error, 1)
 	go func() {
-		_, err := o.acquire(ctx, []record{b})
-		third <- err
+		third <- o.acquire(ctx, farAway, new(waiter), []record{b})
 	}()
 	waitUntil(t, "the third waits for b", func() bool { return waiting(o, b) == 1 })
 	cancel()

@@ -82,11 +82,11 @@ func (s *UserService) Update(
 		return nil, s.client.precheck(opts, err)
 	}
 	return do(ctx, s.client, call[*User]{
-		endpoint:  "PATCH /user/{userId}",
-		ids:       []string{req.UserID},
-		body:      req,
-		decode:    decodeUser,
-		serialize: []record{{"user", req.UserID}},
+		endpoint: "PATCH /user/{userId}",
+		ids:      []string{req.UserID},
+		body:     req,
+		decode:   decodeUser,
+		update:   metadataUpdateOf("user", req.UserID, req.Metadata),
 	}, opts)
 }
 
