@@ -86,7 +86,7 @@ func run(ctx context.Context, w io.Writer, s settings) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "Zep %s is there.\n", health.Version)
+	fmt.Fprintf(w, "Connected to Zep %s.\n", health.Version)
 	if s.forget {
 		return forget(ctx, w, client, s)
 	}

@@ -112,7 +112,7 @@ func TestRun(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, run(context.Background(), &out, scripted))
 	greeting, rest, _ := strings.Cut(out.String(), "\n")
-	assert.Regexp(t, `^Zep 0\.\d+\.\d+\S* .*is there\.$`, greeting)
+	assert.Regexp(t, `^Connected to Zep 0\.\d+\.\d+\S* .*\.$`, greeting)
 	assert.Equal(t, strings.Join(story, ""), rest)
 }
 

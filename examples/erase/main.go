@@ -17,8 +17,8 @@
 // only with -yes.
 //
 // It deletes users, and not their sessions one by one: a deleted session is hidden, and its
-// messages stay in the database, while a deleted user's sessions are removed from it. Sessions
-// without a user are not found, whoever talked there.
+// messages stay in the database, while a deleted user's sessions are removed from it. The
+// program does not find sessions that have no user.
 package main
 
 import (
