@@ -24,8 +24,8 @@ type bar struct {
 
 // panel compares the clients in one benchmark.
 type panel struct {
-	title string
-	bars  []bar
+	title   string
+	bars    []bar
 	against int // index of the bar that the others are compared with
 }
 
@@ -83,7 +83,7 @@ func drawChart(r *Results) ([]byte, error) {
 		}
 	}
 	if len(shown) == 0 {
-		return nil, errors.New("nothing to draw: the input has none of the benchmarks of the chart")
+		return nil, errors.New("nothing to draw: the input has no benchmark of the chart")
 	}
 	lines := (len(shown) + chartColumns - 1) / chartColumns
 	height := vg.Points(headHeight + float64(lines*panelHeight))
