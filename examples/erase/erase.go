@@ -90,8 +90,7 @@ func countMessages(ctx context.Context, client *zep.Client, sessionID string) (i
 	return page.TotalCount, nil
 }
 
-// deleteUsers deletes the users of all records. It goes on after a failure, so that one user does
-// not keep the others from being deleted.
+// deleteUsers deletes the users of all records. It continues after a failure with the next user.
 func deleteUsers(ctx context.Context, client *zep.Client, records []record) error {
 	var failures []error
 	for _, r := range records {
@@ -168,8 +167,8 @@ func (s sessionRecord) verify(ctx context.Context, client *zep.Client) (left str
 	return "", nil
 }
 
-// writeRecords writes a new file. It does not replace one: that may be of an earlier run, which
-// found users that are gone now.
+// writeRecords writes a new file. It does not overwrite one, which may have the only record of an
+// earlier run.
 func writeRecords(name string, records []record) error {
 	data, err := json.MarshalIndent(records, "", "  ")
 	if err != nil {

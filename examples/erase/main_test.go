@@ -121,8 +121,7 @@ func TestJob_LostResponse(t *testing.T) {
 	assert.Equal(t, erased, out.String())
 }
 
-// TestJob_FailedDelete checks that one user whom the server does not delete is told, and does not
-// keep the others.
+// TestJob_FailedDelete checks that the others are deleted if one delete fails.
 func TestJob_FailedDelete(t *testing.T) {
 	t.Parallel()
 	server, client := newServer(t)
