@@ -173,25 +173,31 @@ func pathLiteral(value any) (string, error) {
 	case 't', 'f', 'n':
 		return string(data), nil
 	default:
-		return numberLiteral(string(data))
+		return numberLiteral(string(data), v.CanInt() || v.CanUint())
 	}
 }
 
 // numberLiteral returns a JSON number as the server writes it into the database, which compares
 // numbers by all their digits. The server decodes it to a float64 and encodes that in its shortest
-// form: 80351110224678912 is stored as 80351110224678910.
-func numberLiteral(number string) (string, error) {
+// form: 80351110224678912 is stored as 80351110224678910. So a number that is not of an integer
+// type may have that form too.
+func numberLiteral(number string, ofInteger bool) (string, error) {
 	float, err := strconv.ParseFloat(number, 64)
 	if err != nil {
 		return "", err
 	}
-	if integer, ok := new(big.Int).SetString(number, 10); ok {
-		if _, accuracy := new(big.Float).SetInt(integer).Float64(); accuracy != big.Exact {
-			return "", fmt.Errorf("%s is not exact as a float64: the server rounds it", number)
-		}
-	}
 	stored, err := json.Marshal(float)
-	return string(stored), err
+	if err != nil {
+		return "", err
+	}
+	integer, ok := new(big.Int).SetString(number, 10)
+	if !ok || !ofInteger && string(stored) == number {
+		return string(stored), nil
+	}
+	if _, accuracy := new(big.Float).SetInt(integer).Float64(); accuracy != big.Exact {
+		return "", fmt.Errorf("%s is not exact as a float64: the server rounds it", number)
+	}
+	return string(stored), nil
 }
 
 // filterDate formats midnight in UTC as the date alone, as the API's own examples do.

@@ -338,10 +338,12 @@ func TestEqual_Values(t *testing.T) {
 		"int":               {-5, `-5`},
 		"uint8":             {uint8(255), `255`},
 		"as stored":         {int64(80351110224678912), `80351110224678910`},
-		"largest exact":     {int64(1 << 53), `9007199254740992`},
+		"large exact":       {int64(1 << 53), `9007199254740992`},
+		"large float":       {80351110224678912.0, `80351110224678910`},
+		"stored number":     {json.Number("80351110224678910"), `80351110224678910`},
 		"float64":           {0.1, `0.1`},
 		"float32":           {float32(0.1), `0.1`},
-		"large float":       {1e21, `1e+21`},
+		"exponent":          {1e21, `1e+21`},
 		"small float":       {1e-7, `1e-7`},
 		"json.Number":       {json.Number("12.50"), `12.5`},
 		"time":              {when, `"2024-02-29T12:00:00Z"`},
@@ -374,6 +376,8 @@ func TestEqual_InvalidValues(t *testing.T) {
 		"NaN":             {"k", math.NaN(), `Equal("k"): json: unsupported value: NaN`},
 		"inexact integer": {"k", 1<<53 + 1, `9007199254740993 is not exact as a float64`},
 		"inexact uint64":  {"k", uint64(math.MaxUint64), `18446744073709551615 is not exact`},
+		"inexact form":    {"k", int64(80351110224678910), `80351110224678910 is not exact`},
+		"inexact number":  {"k", json.Number("9007199254740993"), `9007199254740993 is not exact`},
 		"out of range":    {"k", json.Number("1e400"), `Equal("k"): strconv.ParseFloat`},
 		"not UTF-8":       {"k", "\xff", `Equal("k"): the value is not UTF-8`},
 		"NUL":             {"k", "nu\x00l", `Equal("k"): the value contains a NUL character`},
@@ -421,6 +425,7 @@ func FuzzEqual(f *testing.F) {
 		f.Add(key, value, other, 0.5, int64(i))
 	}
 	f.Add("key", "value", "other", 1e21, int64(80351110224678912))
+	f.Add("key", "value", "other", 80351110224678912.0, int64(80351110224678910))
 	f.Add("key", "value", "other", -1e-7, int64(1<<53+1))
 	f.Fuzz(func(t *testing.T, key, value, other string, float float64, integer int64) {
 		checkFinds(t, zep.Equal(key, value), key, value, other)
