@@ -51,10 +51,10 @@ type Condition map[string]any
 // nil stands for null. If the metadata has an array there, the condition holds if one of its
 // elements is equal. A missing key is not equal to nil.
 //
-// These cannot be in metadata, or not be compared: maps, slices, structs, NaN and infinities,
-// integers that a float64 does not hold exactly (the server rounds them), strings that are not
-// UTF-8 or contain a NUL character. A search for one of them fails with [ErrBadRequest] before
-// anything is sent.
+// Other values are invalid: maps, slices and structs; NaN and infinities; integers that a float64
+// does not hold exactly, since the server rounds them; keys and strings that are not UTF-8 or
+// contain a NUL character, which no metadata has. A search for one of them fails with
+// [ErrBadRequest] before anything is sent.
 func Equal(key string, value any) Condition {
 	if err := pathTextError(key); err != nil {
 		return invalidCondition(fmt.Errorf("Equal(%q): the key %w", key, err))
@@ -93,7 +93,8 @@ func JSONPath(path string) Condition {
 //	JSONPath(`$.author ? (@.` + Quote(key) + ` == ` + Quote(name) + `)`)
 //
 // A value that is not UTF-8 or contains a NUL character cannot be in metadata. Quote keeps those
-// bytes, and [JSONPath] then refuses the path.
+// bytes, and [JSONPath] then refuses the path. After like_regex the value is still a regular
+// expression.
 func Quote(value string) string {
 	var b strings.Builder
 	b.Grow(len(value) + len(`""`))
