@@ -31,30 +31,30 @@ func TestCompare_Change(t *testing.T) {
 	t.Parallel()
 	source, err := os.ReadFile(filepath.Join(shapes, "shapes.go"))
 	require.NoError(t, err)
-	tests := map[string][3]string{ // the text, its replacement, the line that changes
-		"function removed":       {"func New(", "func renew(", "- func New("},
-		"function added":         {"func hide()", "func Hide()", "+ func Hide()"},
-		"method removed":         {") Close()", ") close()", "- method (Record) Close() error"},
-		"receiver":               {"(Record) Close", "(*Record) Close", "+ method (*Record) Close()"},
-		"parameter's type":       {"New(a, b string", "New(a, b []byte", "+ func New([]byte, []byte, "},
-		"result's type":          {"(n int, err", "(n int64, err", "+ type Hook func(int, int, io.Wr"},
-		"field's type":           {"X, Y   int", "X, Y int64", "+ type Record struct, Y int64"},
-		"field added":            {"secret string", "Secret string", "+ type Record struct, Secret s"},
-		"method of an interface": {"sealed()", "Opened()", "+ type Walker interface { Opened, Walk, "},
-		"constant's value":       {`"n", "o"`, `"n", "p"`, `+ const Other Kind = "p"`},
-		"constant's place":       {"Large\n\thidden", "hidden\n\tLarge", "+ const Large = 1 << iota (iota 2)"},
-		"variable removed":       {"ErrOne ", "errOne ", "- var ErrOne error"},
-		"constraint":             {"~int | ~string", "~int", "+ type List[T any, K ~int] struct"},
-		"alias becomes a type":   {"Alias = http", "Alias http", "+ type Alias http.Header"},
-		"embedded type removed":  {"*http.Client", "c *http.Client", "- type Record struct, embedded *"},
-		"unexported type":        {"Visit func(inner)", "Visit func(*inner)", "+ type Visit func(*unexp"},
-		"unexported type's name": {"inner", "inside", ""},
-		"parameter's name":       {"New(a, b string", "New(c, d string", ""},
-		"name in a field's type": {"func(name string) error", "func(string) error", ""},
-		"tag":                    {"`json:\"x\"`", "`json:\"y\"`", ""},
+	tests := []struct{ name, old, new, line string }{
+		{"function removed", "func New(", "func renew(", "- func New("},
+		{"function added", "func hide()", "func Hide()", "+ func Hide()"},
+		{"method removed", ") Close()", ") close()", "- method (Record) Close() error"},
+		{"receiver", "(Record) Close", "(*Record) Close", "+ method (*Record) Close()"},
+		{"parameter's type", "New(a, b string", "New(a, b []byte", "+ func New([]byte, []byte, "},
+		{"result's type", "(n int, err", "(n int64, err", "+ type Hook func(int, int, io.Wr"},
+		{"field's type", "X, Y   int", "X, Y int64", "+ type Record struct, Y int64"},
+		{"field added", "secret string", "Secret string", "+ type Record struct, Secret s"},
+		{"method of an interface", "sealed()", "Opened()", "+ type Walker interface { Opened, Walk, "},
+		{"constant's value", `"n", "o"`, `"n", "p"`, `+ const Other Kind = "p"`},
+		{"constant's place", "Large\n\thidden", "hidden\n\tLarge", "+ const Large = 1 << iota (iota 2)"},
+		{"variable removed", "ErrOne ", "errOne ", "- var ErrOne error"},
+		{"constraint", "~int | ~string", "~int", "+ type List[T any, K ~int] struct"},
+		{"alias becomes a type", "Alias = http", "Alias http", "+ type Alias http.Header"},
+		{"embedded type removed", "*http.Client", "c *http.Client", "- type Record struct, embedded *"},
+		{"unexported type", "Visit func(inner)", "Visit func(*inner)", "+ type Visit func(*unexp"},
+		{"unexported type's name", "inner", "inside", ""},
+		{"parameter's name", "New(a, b string", "New(c, d string", ""},
+		{"name in a field's type", "func(name string) error", "func(string) error", ""},
+		{"tag", "`json:\"x\"`", "`json:\"y\"`", ""},
 	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			kept := filepath.Join(dir, "api.txt")
@@ -63,11 +63,11 @@ func TestCompare_Change(t *testing.T) {
 			require.NoError(t, Compare(dir, "p", kept, true))
 			require.NoError(t, Compare(dir, "p", kept, false))
 
-			changed := strings.ReplaceAll(string(source), test[0], test[1])
+			changed := strings.ReplaceAll(string(source), test.old, test.new)
 			require.NotEqual(t, string(source), changed)
 			require.NoError(t, os.WriteFile(file, []byte(changed), 0o600))
 			err := Compare(dir, "p", kept, false)
-			sign, line, found := strings.Cut(test[2], " ")
+			sign, line, found := strings.Cut(test.line, " ")
 			if !found {
 				require.NoError(t, err)
 				return
