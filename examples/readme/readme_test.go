@@ -5,6 +5,7 @@ package readme
 import (
 	"flag"
 	"fmt"
+	"go/format"
 	"go/parser"
 	"go/token"
 	"maps"
@@ -279,6 +280,19 @@ func TestDeclarations(t *testing.T) {
 	m.run("", "vet", "./...")
 	out := m.run("", "test", "-v", "./...")
 	assert.Equal(t, tests, strings.Count(out, "--- PASS: "), out)
+}
+
+func TestBlocks_Formatted(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []kind{program, decls, fragment} {
+		for _, blocks := range blocks(t, kind) {
+			for _, b := range blocks {
+				formatted, err := format.Source([]byte(b.code))
+				require.NoError(t, err)
+				assert.Equal(t, string(formatted), b.code, "%s:%d", b.document, b.line)
+			}
+		}
+	}
 }
 
 func read(t *testing.T, name string) string {
