@@ -3,13 +3,11 @@ package zep
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"math"
 	"net/http"
 	"net/url"
 	"path"
-	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -54,57 +52,6 @@ func FuzzErrorClassification(f *testing.F) {
 		// An error made by hand of the same parts is of the same class.
 		require.Equal(t, found, matched(&Error{StatusCode: e.StatusCode, Message: e.Message}))
 	})
-}
-
-func FuzzDecodeUsers(f *testing.F)    { fuzzDecode[User](f) }
-func FuzzDecodeSessions(f *testing.F) { fuzzDecode[Session](f) }
-
-// fuzzDecode: any bytes are an error, or just the records that encoding/json finds in them, none of them nil.
-func fuzzDecode[T any](f *testing.F) {
-	for _, r := range recordings(f) {
-		if r.Scenario == "users" || r.Scenario == "sessions" {
-			f.Add([]byte(r.Response.Body))
-		}
-	}
-	for _, body := range []string{
-		"null", "[null]", "[{},null]", "[]", "[{}]x", "[{}", "{}", "[[]]", `[{"id":1e3}]`, `[{"id":1.5}]`, `[{"id":9223372036854775808}]`,
-		`[{"metadata":{"a":{"a":[1,null,"\ud800"]}}}]`, `[{"metadata":[]}]`, `[{"deleted_at":"2024-02-30T00:00:00Z"}]`, "\xef\xbb\xbf[]",
-		`[{"uuid":"a","UUID":"b","Uuid":null}]`, `[{"user_id":"\u0000\xff"}]`, "[" + strings.Repeat("{", 100) + "]",
-	} {
-		f.Add([]byte(body))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		var want []*T
-		wantErr := json.Unmarshal(body, &want)
-		got, err := decodeList[T](http.Header{}, body)
-		if err != nil {
-			require.True(t, wantErr != nil || containsNil(want), "refused what encoding/json takes: %v", err)
-		} else {
-			require.NoError(t, wantErr, "took what encoding/json refuses")
-			require.NotNil(t, got)
-			require.False(t, containsNil(got))
-			require.Len(t, got, len(want))
-			for i := range want {
-				require.Truef(t, reflect.DeepEqual(want[i], got[i]), "want %+v, got %+v", want[i], got[i])
-			}
-		}
-		var one *T
-		oneErr := json.Unmarshal(body, &one)
-		record, err := decodeJSON[*T](http.Header{}, body)
-		require.Equal(t, oneErr == nil && one != nil, err == nil, "%v, %v", oneErr, err)
-		if err == nil {
-			require.Truef(t, reflect.DeepEqual(one, record), "want %+v, got %+v", one, record)
-		}
-	})
-}
-
-func containsNil[T any](list []*T) bool {
-	for _, record := range list {
-		if record == nil {
-			return true
-		}
-	}
-	return false
 }
 
 // refusedURL is all that may be said of a base URL that has an @, a query or a fragment in it, wherever that is.

@@ -34,20 +34,6 @@ func (s *MemoryService) Get(ctx context.Context, sessionID string, options *GetM
 // noUUID stands for a summary that is not there.
 const noUUID = "00000000-0000-0000-0000-000000000000"
 
-func decodeMemory(header http.Header, body []byte) (*Memory, error) {
-	memory, err := decodeJSON[*Memory](header, body)
-	if err != nil {
-		return nil, err
-	}
-	if memory.Messages, err = withoutNull(memory.Messages); err != nil {
-		return nil, err
-	}
-	if memory.Summary != nil && memory.Summary.UUID == noUUID {
-		memory.Summary = nil
-	}
-	return memory, nil
-}
-
 // newMessage is a message as the server takes it: an empty UUID or time is an error to it.
 type newMessage struct {
 	UUID       string     `json:"uuid"`
