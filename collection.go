@@ -59,7 +59,7 @@ func sameCollection(sent, there *Collection) bool {
 //
 // GET /api/v1/collection/{collectionName}
 func (s *CollectionService) Get(ctx context.Context, name string, opts ...RequestOption) (*Collection, error) {
-	return do(ctx, s.client, call[*Collection]{method: http.MethodGet, route: "/collection/{collectionName}", ids: []string{name}}, opts)
+	return do(ctx, s.client, call[*Collection]{method: http.MethodGet, route: "/collection/{collectionName}", ids: []string{name}, decode: decodeCollection}, opts)
 }
 
 // Update changes the description and the metadata of a collection, and returns it as the server reads it back; [ErrNotFound] if
@@ -94,7 +94,7 @@ func (s *CollectionService) Delete(ctx context.Context, name string, opts ...Req
 //
 // GET /api/v1/collection
 func (s *CollectionService) List(ctx context.Context, opts ...RequestOption) ([]*Collection, error) {
-	return do(ctx, s.client, call[[]*Collection]{method: http.MethodGet, route: "/collection", decode: decodeList[Collection]}, opts)
+	return do(ctx, s.client, call[[]*Collection]{method: http.MethodGet, route: "/collection", decode: decodeCollections}, opts)
 }
 
 // CreateIndex makes the server index a collection anew, which makes searches fast and slightly less exact. force does so also where
@@ -133,12 +133,6 @@ func (s *CollectionService) Search(ctx context.Context, name string, req *Search
 	return do(ctx, s.client, call[*DocumentSearchResults]{
 		method: http.MethodPost, route: "/collection/{collectionName}/search", ids: []string{name},
 		query: searchQuery{req.Limit}, body: req, read: true, refused: refused,
-		decode: func(header http.Header, body []byte) (*DocumentSearchResults, error) {
-			found, err := decodeJSON[*DocumentSearchResults](header, body)
-			if err == nil {
-				found.Results, err = withoutNull(found.Results)
-			}
-			return found, err
-		},
+		decode: decodeDocumentSearch,
 	}, opts)
 }

@@ -194,7 +194,7 @@ func split[T any](method string, items []T, apart func(from, item int) bool) ([]
 // GET /api/v1/collection/{collectionName}/document/uuid/{documentUUID}
 func (s *DocumentService) Get(ctx context.Context, collection, documentUUID string, opts ...RequestOption) (*Document, error) {
 	return do(ctx, s.client, call[*Document]{
-		method: http.MethodGet, route: documentRoute, ids: []string{collection, documentUUID},
+		method: http.MethodGet, route: documentRoute, ids: []string{collection, documentUUID}, decode: decodeDocument,
 	}, opts)
 }
 
@@ -224,7 +224,7 @@ func (s *DocumentService) getList(ctx context.Context, collection, key string, i
 	for batch := range slices.Chunk(ids, maxBatch) {
 		found, err := do(ctx, s.client, call[[]*Document]{
 			method: http.MethodPost, route: "/collection/{collectionName}/document/list/get", ids: []string{collection},
-			body: map[string][]string{key: batch}, read: true, decode: decodeList[Document],
+			body: map[string][]string{key: batch}, read: true, decode: decodeDocuments,
 		}, opts)
 		if err != nil && !isNoneFound(err) {
 			return nil, err

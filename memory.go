@@ -182,6 +182,6 @@ func (s *MemoryService) Search(ctx context.Context, sessionID string, req *Searc
 	}
 	return do(ctx, s.client, call[[]*MemorySearchResult]{
 		method: http.MethodPost, route: "/sessions/{sessionId}/search", ids: []string{sessionID},
-		query: searchQuery{req.Limit}, body: req, read: true, decode: decodeList[MemorySearchResult], refused: refused,
+		query: searchQuery{req.Limit}, body: req, read: true, decode: decodeSearchResults, refused: refused,
 	}, opts)
 }
