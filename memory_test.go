@@ -94,7 +94,7 @@ func TestMemoryServiceOnTheWire(t *testing.T) {
 	search := func(req SearchMemoryRequest) func(context.Context, *Client) (any, error) {
 		return func(ctx context.Context, c *Client) (any, error) { return c.Memory.Search(ctx, "s", &req) }
 	}
-	empty := &Memory{Messages: []*Message{}}
+	empty := &Memory{Messages: []*Message{}, Metadata: Metadata{}}
 	none := []*MemorySearchResult{}
 	runWireCalls(t, map[string]wireCall{
 		"Get": {
@@ -155,7 +155,7 @@ func TestMemoryServiceOnTheWire(t *testing.T) {
 			[]string{`[{"message":` + helloJSON + `,"summary":null,"metadata":{"r":1},"dist":0.75,"embedding":[0.5,-1]},` +
 				`{"message":null,"summary":{"uuid":"` + uuid2 + `"},"dist":0,"embedding":null}]`},
 			[]*MemorySearchResult{
-				{Message: hello(), Metadata: Metadata{"r": 1.0}, Dist: 0.75, Embedding: []float32{0.5, -1}}, {Summary: &Summary{UUID: uuid2}},
+				{Message: hello(), Metadata: Metadata{"r": 1.0}, Dist: 0.75, Embedding: []float32{0.5, -1}}, {Summary: &Summary{UUID: uuid2, Metadata: Metadata{}}, Metadata: Metadata{}},
 			},
 		},
 		"Search with a filter of the caller's own": {

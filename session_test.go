@@ -32,6 +32,7 @@ func nobodys() *zep.Session {
 	return &zep.Session{
 		UUID: "410ea3f4-cdd1-4c20-be85-9ffacb6be7cc", ID: 8,
 		CreatedAt: at("2026-11-24T02:21:53Z"), UpdatedAt: at("2026-11-24T02:21:53Z"), DeletedAt: &deleted, SessionID: "nobodys",
+		Metadata: zep.Metadata{},
 	}
 }
 
