@@ -39,9 +39,10 @@ func FuzzDecodeMemory(f *testing.F) {
 
 func FuzzDecodeSearchResults(f *testing.F) {
 	seedDecoding(f, "/sessions/s3/search",
-		`[{"message":{"uuid":"u","role":"ai","content":"c"},"summary":null,"dist":0.7071067690849304,`+
-			`"embedding":[0.5,-1e-7]},{"message":null,"summary":{"uuid":"s","content":"c",`+
-			`"recent_message_uuid":"u","metadata":{"k":1},"token_count":3},"dist":0,"embedding":null}]`)
+		`[{"message":{"uuid":"u","role":"ai","content":"c"},"summary":null,`+
+			`"dist":0.7071067690849304,"embedding":[0.5,-1e-7]},`+
+			`{"message":null,"summary":{"uuid":"s","content":"c","recent_message_uuid":"u",`+
+			`"metadata":{"k":1},"token_count":3},"dist":0,"embedding":null}]`)
 	f.Fuzz(func(t *testing.T, body []byte) { searchResultsDecoding.check(t, body) })
 }
 
@@ -61,7 +62,7 @@ func FuzzDecodeDocumentSearch(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) { documentSearchDecoding.check(t, body) })
 }
 
-// FuzzDecodeCollections has no scan to compare: what encoding/json decodes is completed.
+// FuzzDecodeCollections: a collection has no scan. encoding/json decodes it.
 func FuzzDecodeCollections(f *testing.F) {
 	seedDecoding(f, "/collection")
 	f.Fuzz(func(t *testing.T, body []byte) {

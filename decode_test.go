@@ -43,7 +43,9 @@ var (
 	}
 	documentDecoding       = decoding[*Document]{decodeDocument, scanDocument}
 	documentsDecoding      = decoding[[]*Document]{decodeDocuments, scanList(scanDocument)}
-	documentSearchDecoding = decoding[*DocumentSearchResults]{decodeDocumentSearch, scanDocumentSearch}
+	documentSearchDecoding = decoding[*DocumentSearchResults]{
+		decodeDocumentSearch, scanDocumentSearch,
+	}
 
 	collectionDecoding  = decoding[*Collection]{decode: decodeCollection}
 	collectionsDecoding = decoding[[]*Collection]{decode: decodeCollections}
@@ -402,7 +404,7 @@ func decoded[T any](t testing.TB, d decoding[T], body []byte) T {
 func TestDecode_WhatGoEncodes(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewSource(1))
-	letters := []rune("abcdefghijklmnopqrstuvwxyz0123456789-_@.:/ <>&\"\\\n\t\x00\x7fäé日本\u2028😀")
+	letters := []rune("abcdefghijklmnopqrstuvwxyz0123456789-_@.: <>&\"\\\n\t\x00\x7fäé日本\u2028😀")
 	text := func() string {
 		runes := make([]rune, random.Intn(1<<random.Intn(8)))
 		for i := range runes {
@@ -543,8 +545,12 @@ func TestDecode_KeptRecordsAreSmall(t *testing.T) {
 	}
 	message := []byte(`{"content":"` + strings.Repeat("word", 1<<15) + `.","uuid":"9672fadd"}`)
 	for name, keep := range map[string]func() any{
-		"user":    func() any { return mustScan(t, usersDecoding, usersPage(perPage))[perPage/2] },
-		"session": func() any { return mustScan(t, sessionsDecoding, sessionsPage(perPage))[perPage/2] },
+		"user": func() any {
+			return mustScan(t, usersDecoding, usersPage(perPage))[perPage/2]
+		},
+		"session": func() any {
+			return mustScan(t, sessionsDecoding, sessionsPage(perPage))[perPage/2]
+		},
 		"message": func() any {
 			return mustScan(t, messageListDecoding, messagesPage(perPage)).Messages[perPage/2]
 		},
@@ -626,18 +632,20 @@ func messageRecords(n int) []byte {
 	return pageOf(n, func(i int, at string) string {
 		return fmt.Sprintf(`{"uuid":"9672fadd-9d7c-475d-a47d-%012x","created_at":%q,`+
 			`"updated_at":"0001-01-01T00:00:00Z","role":"human",`+
-			`"content":"%s It\u0026s number %d.\nIs that all?","metadata":{"k":%d},"token_count":30}`,
+			`"content":"%s It\u0026s number %d.\nIs that all?","metadata":{"k":%d},`+
+			`"token_count":30}`,
 			i, at, content, i, i)
 	})
 }
 
 func messagesPage(n int) []byte {
-	return fmt.Appendf(nil, `{"messages":%s,"total_count":%d,"row_count":%d}`, messageRecords(n), n, n)
+	return fmt.Appendf(nil, `{"messages":%s,"total_count":%d,"row_count":%d}`,
+		messageRecords(n), n, n)
 }
 
 func memoryBody(n int) []byte {
-	return fmt.Appendf(nil, `{"messages":%s,"summary":{"uuid":"4f3c6a5e-0d0c-4f8e-9d58-1d4f3d2c1b0a",`+
-		`"created_at":"2024-05-01T12:00:00.123456Z","content":"They talked.",`+
+	return fmt.Appendf(nil, `{"messages":%s,`+
+		`"summary":{"uuid":"4f3c6a5e-0d0c-4f8e-9d58-1d4f3d2c1b0a","created_at":"2024-05-01T12:00:00.123456Z","content":"They talked.",`+
 		`"recent_message_uuid":"9672fadd-9d7c-475d-a47d-000000000001","token_count":12}}`+"\n",
 		messageRecords(n))
 }

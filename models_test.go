@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"math"
 	"math/big"
-	"net/http"
 	"reflect"
 	"strings"
 	"testing"
@@ -15,8 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// recordedRecords are the users or sessions in the recorded answers: those of whose objects have the given id.
-func recordedRecords(t *testing.T, id string) map[string][]json.RawMessage {
+// recordedRecords returns the records of the recorded responses that have a UUID and the given
+// key, by the name of their step.
+func recordedRecords(t *testing.T, key string) map[string][]json.RawMessage {
 	t.Helper()
 	found := map[string][]json.RawMessage{}
 	for _, r := range recordings(t) {
@@ -30,7 +30,8 @@ func recordedRecords(t *testing.T, id string) map[string][]json.RawMessage {
 		}
 		for _, record := range list {
 			var object map[string]any
-			if json.Unmarshal(record, &object) == nil && object[id] != nil && object["uuid"] != nil {
+			err := json.Unmarshal(record, &object)
+			if err == nil && object[key] != nil && object["uuid"] != nil {
 				name := r.Scenario + ": " + r.Step
 				found[name] = append(found[name], record)
 			}
@@ -39,21 +40,23 @@ func recordedRecords(t *testing.T, id string) map[string][]json.RawMessage {
 	return found
 }
 
-// decodesWhole decodes a recorded record, and fails on a field that has no place in the model or that comes back as something
-// else. It returns the record as the model gives it back, to be compared with the recording.
-func decodesWhole(t *testing.T, name string, record json.RawMessage, model any) (was, is map[string]any) {
+// decodeWhole decodes a recorded record, and fails for a field that the model does not have. It
+// returns the record, and what the model encodes to.
+func decodeWhole(
+	t *testing.T, name string, record json.RawMessage, model any,
+) (recorded, encoded map[string]any) {
 	t.Helper()
 	decoder := json.NewDecoder(bytes.NewReader(record))
 	decoder.DisallowUnknownFields()
 	require.NoError(t, decoder.Decode(model), name)
 	data, err := json.Marshal(model)
 	require.NoError(t, err, name)
-	require.NoError(t, json.Unmarshal(record, &was), name)
-	require.NoError(t, json.Unmarshal(data, &is), name)
-	return was, is
+	require.NoError(t, json.Unmarshal(record, &recorded), name)
+	require.NoError(t, json.Unmarshal(data, &encoded), name)
+	return recorded, encoded
 }
 
-func TestEveryRecordedUserDecodesWhole(t *testing.T) {
+func TestUser_Recordings(t *testing.T) {
 	t.Parallel()
 	users := recordedRecords(t, "email")
 	for name, records := range recordedRecords(t, "user_id") {
@@ -69,8 +72,8 @@ func TestEveryRecordedUserDecodesWhole(t *testing.T) {
 			}
 			count++
 			var user User
-			was, is := decodesWhole(t, name, record, &user)
-			assert.Equal(t, was, is, name)
+			recorded, encoded := decodeWhole(t, name, record, &user)
+			assert.Equal(t, recorded, encoded, name)
 			assert.NotEmpty(t, user.UserID, name)
 			assert.NotZero(t, user.ID, name)
 			assert.False(t, user.CreatedAt.IsZero(), name)
@@ -80,19 +83,19 @@ func TestEveryRecordedUserDecodesWhole(t *testing.T) {
 	assert.Greater(t, count, 20)
 }
 
-func TestEveryRecordedSessionDecodesWhole(t *testing.T) {
+func TestSession_Recordings(t *testing.T) {
 	t.Parallel()
 	count := 0
 	for name, records := range recordedRecords(t, "session_id") {
 		for _, record := range records {
 			count++
 			var session Session
-			was, is := decodesWhole(t, name, record, &session)
-			if was["user_id"] == nil { // nobody's session
+			recorded, encoded := decodeWhole(t, name, record, &session)
+			if recorded["user_id"] == nil { // it belongs to nobody
 				assert.Empty(t, session.UserID, name)
-				was["user_id"] = ""
+				recorded["user_id"] = ""
 			}
-			assert.Equal(t, was, is, name)
+			assert.Equal(t, recorded, encoded, name)
 			assert.NotEmpty(t, session.SessionID, name)
 			assert.False(t, session.CreatedAt.IsZero(), name)
 		}
@@ -100,61 +103,64 @@ func TestEveryRecordedSessionDecodesWhole(t *testing.T) {
 	assert.Greater(t, count, 5)
 }
 
-func TestADecodedUser(t *testing.T) {
+func TestUser_EveryField(t *testing.T) {
 	t.Parallel()
-	user, err := decodeJSON[*User](nil, []byte(`{
+	user, err := decodeUser(nil, []byte(`{
 		"uuid": "07beed2b-392e-4ed8-a00b-98a10665a804", "id": 9007199254740993,
-		"created_at": "2026-11-24T02:21:53.227117Z", "updated_at": "2026-11-24T02:21:54+02:00", "deleted_at": "2026-11-25T00:00:00Z",
-		"user_id": "jane", "email": "jane@example.com", "first_name": "Jane", "last_name": "Doe",
-		"metadata": {"n": 1, "deep": {"list": [true, null, "x"]}}, "of_a_later_server": {"ignored": true}
+		"created_at": "2026-11-24T02:21:53.227117Z", "updated_at": "2026-11-24T02:21:54+02:00",
+		"deleted_at": "2026-11-25T00:00:00Z", "user_id": "jane", "email": "jane@example.com",
+		"first_name": "Jane", "last_name": "Doe",
+		"metadata": {"n": 1, "deep": {"list": [true, null, "x"]}},
+		"field_of_a_later_server": {"ignored": true}
 	}`))
 	require.NoError(t, err)
 	deleted := time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC)
 	assert.True(t, time.Date(2026, 11, 24, 0, 21, 54, 0, time.UTC).Equal(user.UpdatedAt))
 	user.UpdatedAt = time.Time{}
 	assert.Equal(t, &User{
-		UUID: "07beed2b-392e-4ed8-a00b-98a10665a804", ID: 9007199254740993, // beyond 2^53, and not rounded
-		CreatedAt: time.Date(2026, 11, 24, 2, 21, 53, 227117000, time.UTC), DeletedAt: &deleted,
-		UserID: "jane", Email: "jane@example.com", FirstName: "Jane", LastName: "Doe",
-		Metadata: Metadata{"n": 1.0, "deep": map[string]any{"list": []any{true, nil, "x"}}},
+		UUID:      "07beed2b-392e-4ed8-a00b-98a10665a804",
+		ID:        9007199254740993, // beyond 2^53
+		CreatedAt: time.Date(2026, 11, 24, 2, 21, 53, 227117000, time.UTC),
+		DeletedAt: &deleted,
+		UserID:    "jane",
+		Email:     "jane@example.com",
+		FirstName: "Jane",
+		LastName:  "Doe",
+		Metadata:  Metadata{"n": 1.0, "deep": map[string]any{"list": []any{true, nil, "x"}}},
 	}, user)
 }
 
-func TestAListIsNeverNil(t *testing.T) {
-	t.Parallel()
-	for _, body := range []string{"[]", " [ ]\n", "null", "null\n"} {
-		users, err := decodeList[User](http.Header{}, []byte(body))
-		require.NoError(t, err)
-		assert.NotNil(t, users)
-		assert.Empty(t, users)
-	}
-	for _, body := range []string{"[null]", "[{},null]", "{}", `"x"`, "[1]", "", "[", "[{}", "[]x", "<html>"} {
-		_, err := decodeList[Session](nil, []byte(body))
-		assert.Error(t, err, body)
-	}
-}
-
-// TestWhatIsSent: empty fields are left out, since the server takes them for content or refuses them.
-func TestWhatIsSent(t *testing.T) {
+// TestRequests_EmptyFieldsAreOmitted: the server takes an empty field for content, or refuses it.
+func TestRequests_EmptyFieldsAreOmitted(t *testing.T) {
 	t.Parallel()
 	deep := Metadata{"a": map[string]any{}}
-	tests := []struct {
+	for _, test := range []struct {
 		request any
 		want    string
 	}{
 		{CreateUserRequest{UserID: "jane"}, `{"user_id":"jane"}`},
 		{CreateUserRequest{UserID: "jane", Metadata: Metadata{}}, `{"user_id":"jane"}`},
-		{CreateUserRequest{UserID: "jane", Email: "e", FirstName: "f", LastName: "l", Metadata: deep}, `{"user_id":"jane","email":"e","first_name":"f","last_name":"l","metadata":{"a":{}}}`},
+		{
+			CreateUserRequest{
+				UserID: "jane", Email: "e", FirstName: "f", LastName: "l", Metadata: deep,
+			},
+			`{"user_id":"jane","email":"e","first_name":"f","last_name":"l","metadata":{"a":{}}}`,
+		},
 		{UpdateUserRequest{UserID: "jane"}, `{"user_id":"jane"}`},
 		{UpdateUserRequest{UserID: "jane", Metadata: Metadata{}}, `{"user_id":"jane"}`},
-		{UpdateUserRequest{UserID: "jane", Metadata: Metadata{"gone": nil}}, `{"user_id":"jane","metadata":{"gone":null}}`},
+		{
+			UpdateUserRequest{UserID: "jane", Metadata: Metadata{"null": nil}},
+			`{"user_id":"jane","metadata":{"null":null}}`,
+		},
 		{CreateSessionRequest{SessionID: "s"}, `{"session_id":"s"}`},
-		{CreateSessionRequest{SessionID: "s", UserID: "jane", Metadata: Metadata{"a": 1}}, `{"session_id":"s","user_id":"jane","metadata":{"a":1}}`},
+		{
+			CreateSessionRequest{SessionID: "s", UserID: "jane", Metadata: Metadata{"a": 1}},
+			`{"session_id":"s","user_id":"jane","metadata":{"a":1}}`,
+		},
 		{UpdateSessionRequest{SessionID: "s"}, `{}`},
 		{UpdateSessionRequest{SessionID: "s", Metadata: Metadata{}}, `{}`},
 		{UpdateSessionRequest{SessionID: "s", Metadata: Metadata{"a": 1}}, `{"metadata":{"a":1}}`},
-	}
-	for _, test := range tests {
+	} {
 		data, err := json.Marshal(test.request)
 		require.NoError(t, err)
 		assert.JSONEq(t, test.want, string(data))
@@ -227,7 +233,8 @@ func TestMetadataDecode_Integers(t *testing.T) {
 
 		{"in an array", []any{float64(snowflake), "x"}, []any{float64(snowflake), "x"}},
 		{"in an array of integers", []any{float64(snowflake), 1.0}, []int64{snowflake, 1}},
-		{"in an object", map[string]any{"id": float64(snowflake)}, map[string]int64{"id": snowflake}},
+		{"in an object", map[string]any{"id": float64(snowflake)},
+			map[string]int64{"id": snowflake}},
 		{"in Metadata", Metadata{"id": float64(snowflake)}, map[string]int64{"id": snowflake}},
 		{"deep", []any{map[string]any{"ids": []any{float64(snowflake)}}},
 			[]map[string][]int64{{"ids": {snowflake}}}},
@@ -288,10 +295,12 @@ func TestMetadataDecode_Errors(t *testing.T) {
 		{"infinity in a float32", Metadata{"price": float32(math.Inf(-1))}, &into, `"price": -Inf`},
 		{"NaN in an object", Metadata{"plan": map[string]any{"price": math.NaN()}}, &into,
 			`"plan": "price": NaN`},
-		{"NaN in an array", Metadata{"prices": []any{1.0, math.NaN()}}, &into, `"prices": [1]: NaN`},
+		{"NaN in an array", Metadata{"prices": []any{1.0, math.NaN()}}, &into,
+			`"prices": [1]: NaN`},
 		{"NaN in a struct", Metadata{"plan": struct{ Price float64 }{math.NaN()}}, &into,
 			`"plan": json: unsupported value: NaN`},
-		{"channel", Metadata{"plan": make(chan int)}, &into, `"plan": json: unsupported type: chan int`},
+		{"channel", Metadata{"plan": make(chan int)}, &into,
+			`"plan": json: unsupported type: chan int`},
 		{"cycle", Metadata{"loop": cycle}, &into, `"loop": `},
 	} {
 		err := test.metadata.Decode(test.target)
@@ -325,11 +334,11 @@ func FuzzMetadataDecode(f *testing.F) {
 		require.NoError(t, metadata.Decode(&back))
 		requireSame(t, text, metadata, back)
 
-		var numbers struct{ N map[string]any }
+		var numbers map[string]any
 		decoder := json.NewDecoder(bytes.NewReader(exactJSON(t, metadata)))
 		decoder.UseNumber()
-		require.NoError(t, decoder.Decode(&numbers.N))
-		requireExact(t, map[string]any(metadata), numbers.N)
+		require.NoError(t, decoder.Decode(&numbers))
+		requireExact(t, map[string]any(metadata), numbers)
 	})
 }
 

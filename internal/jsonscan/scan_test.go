@@ -112,7 +112,7 @@ var itemTexts = []struct {
 	{"all fields", `{"id":7,"count":2,"name":"n","note":"m","at":"2024-05-01T12:00:00.123456Z",` +
 		`"on":true,"score":0.5,"vector":[1,2.5],"extra":{"k":"v"},"parts":[{"id":1},{}]}`, true},
 	{"another order", `{"parts":[],"extra":{},"note":"m","id":1,"name":"n"}`, true},
-	{"space", " \t\r\n{ \"id\" :\t1 , \"extra\" : { \"a\" : [ 1 , 2 ] , \"b\" : { } } \n} \n", true},
+	{"space", " \t\r\n{ \"id\" :\t1 , \"extra\" : { \"a\" : [ 1 , 2 ] ,\"b\" : { } }\n}\n", true},
 	{"null fields", `{"id":null,"count":null,"name":null,"at":null,"on":null,"score":null,` +
 		`"vector":null,"extra":null,"parts":null}`, true},
 	{"empty values", `{"name":"","vector":[],"parts":[],` +

@@ -13,7 +13,8 @@ import (
 func TestOrdinary(t *testing.T) {
 	t.Parallel()
 	fillers := []string{
-		" !#[]~\x7f\x80", "\xff\x7f~][#! ", "!!!!!!!!", "        ", "]]]]]]]]", "\x80\x80\x80\x80\x80\x80\x80\x80",
+		" !#[]~\x7f\x80", "\xff\x7f~][#! ", "!!!!!!!!", "        ", "]]]]]]]]",
+		"\x80\x80\x80\x80\x80\x80\x80\x80",
 	}
 	for _, filler := range fillers {
 		for place := range 8 {
@@ -42,7 +43,8 @@ func TestOrdinary(t *testing.T) {
 // offset in the words that the scanner reads.
 func FuzzText(f *testing.F) {
 	for _, text := range []string{
-		"", "plain", "12345678", "<a & b>", "a\"b\\c/d\b\f\n\r\t\x00\x1f\x7f", "é日本😀\u2028\ufffd",
+		"", "plain", "12345678", "<a & b>",
+		"a\"b\\c/d\b\f\n\r\t\x00\x1f\x7f", "é日本😀\u2028\ufffd",
 	} {
 		f.Add(text)
 	}
