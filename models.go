@@ -301,7 +301,7 @@ type MemorySearchResult struct {
 	Message   *Message  `json:"message"`
 	Summary   *Summary  `json:"summary"`
 	Metadata  Metadata  `json:"metadata,omitempty"`
-	Dist      float64   `json:"dist"`      // similarity to the text: 1 is the same; 0 without a text
+	Dist      float64   `json:"dist"`      // similarity: 1 is the same; 0 without a text
 	Embedding []float32 `json:"embedding"` // only of SearchTypeMMR
 }
 

@@ -253,6 +253,8 @@ func TestMetadataDecode_Integers(t *testing.T) {
 		{"nil pointer", (*float64)(nil), (*int)(nil)},
 		{"bytes", []byte("abc"), "YWJj"},
 		{"map by numbers", map[int]string{1: "a"}, map[string]string{"1": "a"}},
+		{"own JSON", cents(150), "cents"},
+		{"own JSON of the pointer", &[]level{7}, []string{"level"}},
 		{"time", time.Unix(0, 0).UTC(), "1970-01-01T00:00:00Z"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -269,6 +271,15 @@ func TestMetadataDecode_Integers(t *testing.T) {
 		})
 	}
 }
+
+// cents and level encode themselves, level by its pointer.
+type (
+	cents float64
+	level float64
+)
+
+func (cents) MarshalText() ([]byte, error)  { return []byte("cents"), nil }
+func (*level) MarshalJSON() ([]byte, error) { return []byte(`"level"`), nil }
 
 func ptr[T any](v T) *T { return &v }
 
