@@ -78,14 +78,16 @@ const (
 // ordinary returns how many of the 8 bytes of a word, from the lowest, come before the first that
 // ends a run of ordinary bytes of a string: a control character, a quote or a backslash.
 //
-// Each of the three terms has the highest bit of a byte set if that byte is the one looked for: a
-// subtraction makes it negative, and it was not negative before. Other bytes can have the bit set
+// Each of the three subtractions leaves the highest bit of a byte set if that byte, below 0x80, is
+// one that it looks for: it makes the byte negative. Other bytes below 0x80 can have the bit set
 // only if a subtraction borrowed from them, which takes a byte looked for below them. So the
 // lowest bit is always right.
 func ordinary(word uint64) int {
-	quote, backslash := word^'"'*eachByte, word^'\\'*eachByte
-	found := (word-' '*eachByte)&^word | (quote-eachByte)&^quote | (backslash-eachByte)&^backslash
-	return bits.TrailingZeros64(found&highBits) / 8
+	control := word - ' '*eachByte
+	quote := word ^ '"'*eachByte - eachByte
+	backslash := word ^ '\\'*eachByte - eachByte
+	found := (control | quote | backslash) &^ word & highBits
+	return bits.TrailingZeros64(found) / 8
 }
 
 // escape reads what follows a backslash. It fails for surrogates.
