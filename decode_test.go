@@ -474,7 +474,7 @@ func TestDecode_WhatGoEncodes(t *testing.T) {
 		case reflect.String:
 			value.SetString(text())
 		case reflect.Int, reflect.Int64:
-			value.SetInt(random.Int63()>>random.Intn(63) - random.Int63()>>random.Intn(63))
+			value.SetInt(int64(random.Uint64()) >> random.Intn(63))
 		case reflect.Float32, reflect.Float64:
 			value.SetFloat(random.NormFloat64() * float64(random.Intn(2000)) / 1000)
 		case reflect.Bool:
