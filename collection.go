@@ -3,7 +3,6 @@ package zep
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"regexp"
 	"strings"
 )
@@ -82,6 +81,7 @@ func (s *CollectionService) Get(
 	return do(ctx, s.client, call[*Collection]{
 		endpoint: "GET /collection/{collectionName}",
 		ids:      []string{name},
+		decode:   decodeCollection,
 	}, opts)
 }
 
@@ -140,7 +140,7 @@ func (s *CollectionService) List(
 ) ([]*Collection, error) {
 	return do(ctx, s.client, call[[]*Collection]{
 		endpoint: "GET /collection",
-		decode:   decodeList[Collection],
+		decode:   decodeCollections,
 	}, opts)
 }
 
@@ -205,12 +205,4 @@ func (r *SearchDocumentsRequest) validate() error {
 		return errNegative("Collection.Search", "Limit", int64(r.Limit))
 	}
 	return nil
-}
-
-func decodeDocumentSearch(header http.Header, body []byte) (*DocumentSearchResults, error) {
-	found, err := decodeJSON[*DocumentSearchResults](header, body)
-	if err == nil {
-		found.Results, err = withoutNull(found.Results)
-	}
-	return found, err
 }

@@ -319,7 +319,7 @@ var userConformance = []conformanceTest{
 	}},
 	{"metadata that is empty is not stored", func(t *testing.T, c *testClient) {
 		user := c.addUser(t, zep.CreateUserRequest{UserID: "empty", Metadata: zep.Metadata{}})
-		assert.Nil(t, user.Metadata)
+		assert.Equal(t, zep.Metadata{}, user.Metadata)
 	}},
 	{"metadata of any kind, its integers beyond 2^53 rounded", func(t *testing.T, c *testClient) {
 		user := c.addUser(t, zep.CreateUserRequest{UserID: "nested", Metadata: zep.Metadata{
@@ -546,7 +546,7 @@ var sessionConformance = []conformanceTest{
 	{"add without a user", func(t *testing.T, c *testClient) {
 		session := c.addSession(t, zep.CreateSessionRequest{SessionID: "nobodys"})
 		assert.Empty(t, session.UserID)
-		assert.Nil(t, session.Metadata)
+		assert.Equal(t, zep.Metadata{}, session.Metadata)
 	}},
 	{"add one whose id is taken", func(t *testing.T, c *testClient) {
 		session := c.addSession(t, zep.CreateSessionRequest{SessionID: "twice"})
@@ -755,12 +755,12 @@ var memoryConformance = []conformanceTest{
 		session := c.addSession(t, zep.CreateSessionRequest{SessionID: "new"})
 		memory, err := c.Memory.Get(c.ctx, session.SessionID, nil)
 		require.NoError(t, err)
-		assert.Equal(t, &zep.Memory{Messages: []*zep.Message{}}, memory)
+		assert.Equal(t, &zep.Memory{Messages: []*zep.Message{}, Metadata: zep.Metadata{}}, memory)
 	}},
 	{"get of a session that is not there: no messages, and no error", func(t *testing.T, c *testClient) {
 		memory, err := c.Memory.Get(c.ctx, c.id("none"), nil)
 		require.NoError(t, err)
-		assert.Equal(t, &zep.Memory{Messages: []*zep.Message{}}, memory)
+		assert.Equal(t, &zep.Memory{Messages: []*zep.Message{}, Metadata: zep.Metadata{}}, memory)
 		_, err = c.Session.Get(c.ctx, c.id("none"))
 		require.ErrorIs(t, err, zep.ErrNotFound, "not made by asking")
 	}},

@@ -193,6 +193,7 @@ func (s *DocumentService) Get(
 	return do(ctx, s.client, call[*Document]{
 		endpoint: "GET " + documentRoute,
 		ids:      []string{collection, documentUUID},
+		decode:   decodeDocument,
 	}, opts)
 }
 
@@ -233,7 +234,7 @@ func (s *DocumentService) getList(
 			ids:      []string{collection},
 			body:     map[string][]string{key: batch},
 			resend:   readOnly,
-			decode:   decodeList[Document],
+			decode:   decodeDocuments,
 		}, opts)
 		if err != nil && !isNoneFound(err) {
 			return nil, err

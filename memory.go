@@ -40,20 +40,6 @@ func (o *GetMemoryOptions) validate() error {
 	return nil
 }
 
-func decodeMemory(header http.Header, body []byte) (*Memory, error) {
-	memory, err := decodeJSON[*Memory](header, body)
-	if err != nil {
-		return nil, err
-	}
-	if memory.Messages, err = withoutNull(memory.Messages); err != nil {
-		return nil, err
-	}
-	if memory.Summary != nil && memory.Summary.UUID == zeroUUID {
-		memory.Summary = nil
-	}
-	return memory, nil
-}
-
 // newMessage is a message as the server takes it: an empty UUID or time is an error to it.
 type newMessage struct {
 	UUID       string     `json:"uuid"`
@@ -222,7 +208,7 @@ func (s *MemoryService) Search(
 		query:    searchQuery{req.Limit},
 		body:     req,
 		resend:   readOnly,
-		decode:   decodeList[MemorySearchResult],
+		decode:   decodeSearchResults,
 	}, opts)
 }
 

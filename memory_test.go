@@ -38,7 +38,7 @@ func TestMemoryService_Wire(t *testing.T) {
 			return c.Memory.Search(ctx, "s", &req)
 		}
 	}
-	empty := &Memory{Messages: []*Message{}}
+	empty := &Memory{Messages: []*Message{}, Metadata: Metadata{}}
 	none := []*MemorySearchResult{}
 	runWireCalls(t, map[string]wireCall{
 		"Get": {
@@ -140,7 +140,8 @@ func TestMemoryService_Wire(t *testing.T) {
 					Dist:      0.75,
 					Embedding: []float32{0.5, -1},
 				}, {
-					Summary: &Summary{UUID: uuid2},
+					Summary:  &Summary{UUID: uuid2, Metadata: Metadata{}},
+					Metadata: Metadata{},
 				},
 			},
 		},

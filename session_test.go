@@ -44,6 +44,7 @@ func nobodys() *zep.Session {
 		UpdatedAt: at("2026-11-24T02:21:53Z"),
 		DeletedAt: &deleted,
 		SessionID: "nobodys",
+		Metadata:  zep.Metadata{},
 	}
 }
 

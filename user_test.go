@@ -46,6 +46,7 @@ func joe() *zep.User {
 		CreatedAt: at("2026-11-24T02:21:53Z"),
 		UpdatedAt: at("2026-11-24T02:21:53Z"),
 		UserID:    "joe",
+		Metadata:  zep.Metadata{},
 	}
 }
 
@@ -211,7 +212,7 @@ func TestMetadata_RoundTrip(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]zep.Metadata{
 		`{}`:                                     {},
-		`null`:                                   nil,
+		`null`:                                   {},
 		` { "a" : [ ] , "b" : { } , "c" : "" } `: {"a": []any{}, "b": map[string]any{}, "c": ""},
 		`{"0":0,"-0":-0,"e":1E+2,"f":-1.5e-3}`:   {"0": 0.0, "-0": 0.0, "e": 100.0, "f": -0.0015},
 		`{"i53":9007199254740993}`:               {"i53": 9007199254740992.0},
