@@ -26,9 +26,12 @@ type chaosDocumentCall struct {
 
 // TestChaosDocuments checks that the returned UUIDs are the stored ones, and that nothing is
 // stored twice, with DocumentIDs and without.
-func TestChaosDocuments(t *testing.T) {
-	chaosEachSeed(t, func(t *testing.T, seed uint64) {
-		c := newChaosRun(t, seed, chaosUnwrapped)
+func TestChaosDocuments(t *testing.T) { chaosEachSeed(t, chaosDocuments(chaosHTTP1, 1_600)) }
+
+// chaosDocuments returns TestChaosDocuments in a network, with its usual number of writes.
+func chaosDocuments(network chaosNetwork, usual int) func(*testing.T, uint64) {
+	return func(t *testing.T, seed uint64) {
+		c := newChaosRun(t, seed, network, chaosUnwrapped)
 		_, err := c.direct.Collection.Add(context.Background(),
 			&zep.CreateCollectionRequest{
 				Name:                "chaos",
@@ -37,7 +40,7 @@ func TestChaosDocuments(t *testing.T) {
 			})
 		require.NoError(t, err)
 		adds := make([][]chaosDocumentCall, chaosWriters)
-		each := (chaosWrites(1_600) + chaosWriters - 1) / chaosWriters
+		each := (chaosWrites(usual) + chaosWriters - 1) / chaosWriters
 		c.each(func(g int) {
 			w := &chaosWriter{chaosWorld: &chaosWorld{chaosRun: c}, Rand: c.random(g), g: g}
 			for i := range each {
@@ -62,7 +65,7 @@ func TestChaosDocuments(t *testing.T) {
 		}
 		t.Logf("seed %d: %d documents", seed, total)
 		c.report()
-	})
+	}
 }
 
 // chaosEveryDocument asks the server for all documents at once, which the client never does.

@@ -26,9 +26,16 @@ type chaosMemoryCall struct {
 
 // TestChaosMemory checks that messages are stored once, also in sessions that do not exist yet.
 func TestChaosMemory(t *testing.T) {
-	chaosEachSeed(t, func(t *testing.T, seed uint64) {
+	chaosEachSeed(t,
+		chaosMemory(chaosHTTP1, 5_000, zeptest.WithRacyUpdates()))
+}
+
+// chaosMemory returns TestChaosMemory in a network, with its usual number of writes.
+func chaosMemory(network chaosNetwork, usual int,
+	opts ...zeptest.Option) func(*testing.T, uint64) {
+	return func(t *testing.T, seed uint64) {
 		const inAll, seeded, shared = 50, 25, 8
-		c := newChaosRun(t, seed, chaosRaceToCreate, zeptest.WithRacyUpdates())
+		c := newChaosRun(t, seed, network, chaosRaceToCreate, opts...)
 		ctx := context.Background()
 		require.NoError(t, c.server.SeedSessions(seeded, func(i int) zep.CreateSessionRequest {
 			return zep.CreateSessionRequest{SessionID: fmt.Sprintf("session-%d", i)}
@@ -45,7 +52,7 @@ func TestChaosMemory(t *testing.T) {
 			require.NoError(t, err)
 		}
 		adds := make([][]chaosMemoryCall, chaosWriters)
-		each := (chaosWrites(5_000) + chaosWriters - 1) / chaosWriters
+		each := (chaosWrites(usual) + chaosWriters - 1) / chaosWriters
 		c.each(func(g int) {
 			w := &chaosWriter{
 				chaosWorld: &chaosWorld{chaosRun: c, shared: updated},
@@ -94,7 +101,7 @@ func TestChaosMemory(t *testing.T) {
 		}
 		t.Logf("seed %d: %d messages", seed, total)
 		c.report()
-	})
+	}
 }
 
 // addMessages adds n messages to a session. One in ten has a UUID chosen by the caller.

@@ -30,14 +30,22 @@ const (
 	chaosShared    = 3   // users and sessions that all goroutines update in a round
 )
 
+// TestChaos checks adds, updates, deletes and reads of users and sessions. The server is racy: it
+// loses updates that are not kept apart.
 func TestChaos(t *testing.T) {
-	chaosEachSeed(t, func(t *testing.T, seed uint64) {
+	chaosEachSeed(t,
+		chaosRecords(chaosHTTP1, 10_000, zeptest.WithRacyUpdates()))
+}
+
+// chaosRecords returns TestChaos in a network, with its usual number of writes.
+func chaosRecords(network chaosNetwork, usual int,
+	opts ...zeptest.Option) func(*testing.T, uint64) {
+	return func(t *testing.T, seed uint64) {
 		w := &chaosWorld{
-			// A racy server loses updates that are not kept apart.
-			chaosRun: newChaosRun(t, seed, chaosUnwrapped, zeptest.WithRacyUpdates()),
+			chaosRun: newChaosRun(t, seed, network, chaosUnwrapped, opts...),
 			contests: map[string]*chaosContest{}, doomed: map[string]*chaosContest{},
 		}
-		each := (chaosWrites(10_000) + chaosWriters - 1) / chaosWriters
+		each := (chaosWrites(usual) + chaosWriters - 1) / chaosWriters
 		w.populate(each)
 		w.each(func(g int) {
 			writer := w.writers[g]
@@ -47,7 +55,7 @@ func TestChaos(t *testing.T) {
 		})
 		w.compare()
 		w.report()
-	})
+	}
 }
 
 // populate creates the records that exist from the beginning.

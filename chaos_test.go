@@ -78,6 +78,7 @@ type chaosRun struct {
 	seed   uint64
 	server *zeptest.Server
 	proxy  *chaos.Proxy
+	close  func()      // ends the proxy
 	client *zep.Client // through the proxy
 	direct *zep.Client // directly to the server
 
@@ -94,8 +95,18 @@ const (
 	chaosWrong      = "wrong" // an error or a response
 )
 
-func newChaosRun(t *testing.T, seed uint64, before func(http.Handler) http.Handler,
-	opts ...zeptest.Option) *chaosRun {
+// chaosNetwork starts a proxy before a server. It returns the function that ends the proxy, and
+// the options of the proxy's clients.
+type chaosNetwork func(server http.Handler, seed uint64) (*chaos.Proxy, func(), []zep.Option)
+
+// chaosHTTP1 is a network of HTTP/1.1 connections.
+func chaosHTTP1(server http.Handler, seed uint64) (*chaos.Proxy, func(), []zep.Option) {
+	proxy := chaos.New(server, seed, chaosShare)
+	return proxy, proxy.Close, nil
+}
+
+func newChaosRun(t *testing.T, seed uint64, network chaosNetwork,
+	before func(http.Handler) http.Handler, opts ...zeptest.Option) *chaosRun {
 	t.Helper()
 	c := &chaosRun{
 		t:          t,
@@ -104,13 +115,14 @@ func newChaosRun(t *testing.T, seed uint64, before func(http.Handler) http.Handl
 		violations: map[string][]string{},
 	}
 	t.Cleanup(c.server.Close)
-	c.proxy = chaos.New(before(c.server), seed, chaosShare)
-	t.Cleanup(c.proxy.Close)
+	var clientOpts []zep.Option
+	c.proxy, c.close, clientOpts = network(before(c.server), seed)
+	t.Cleanup(c.close)
 	var err error
-	c.client, err = zep.NewClient(zep.WithBaseURL(c.proxy.URL), zep.WithAPIKey(""),
-		zep.WithTimeout(chaosTimeout),
+	c.client, err = zep.NewClient(append(clientOpts, zep.WithBaseURL(c.proxy.URL),
+		zep.WithAPIKey(""), zep.WithTimeout(chaosTimeout),
 		zep.WithBackoff(time.Millisecond, 2*time.Millisecond),
-		zep.WithLogger(slog.New(chaosLog{c})))
+		zep.WithLogger(slog.New(chaosLog{c})))...)
 	require.NoError(t, err)
 	c.direct, err = c.server.Client()
 	require.NoError(t, err)
@@ -138,7 +150,7 @@ func (c *chaosRun) each(writer func(g int)) {
 		}()
 	}
 	writers.Wait()
-	c.proxy.Close()
+	c.close()
 	c.t.Logf("seed %d: %v", c.seed, time.Since(start).Round(time.Millisecond))
 }
 
@@ -225,6 +237,7 @@ type chaosCall struct {
 	nonIdempotent bool          // each execution of the write changes something
 	noRetry       bool          // the write is not retried after an ambiguous attempt
 	batched       bool          // the write takes several requests
+	patient       bool          // the caller never gives up
 	timeout       time.Duration // of a caller that gives up early; 0 for the default
 
 	attempts atomic.Int64 // of the write, as logged
@@ -251,7 +264,10 @@ func (call *chaosCall) do(c *chaosRun,
 	f func(context.Context, ...zep.RequestOption) error) chaosVerdict {
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), chaosKey{}, call))
 	defer cancel()
-	call.run, call.Cancel = c, cancel
+	call.run = c
+	if !call.patient {
+		call.Cancel = cancel
+	}
 	opts := []zep.RequestOption{zep.RequestHeader(chaos.Header, call.Label)}
 	if call.timeout > 0 {
 		opts = append(opts, zep.RequestTimeout(call.timeout))

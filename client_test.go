@@ -68,7 +68,7 @@ func TestClient_RequestOnTheWire(t *testing.T) {
 	assert.Equal(t, wire{"GET /zep/api/v1/user/a%20b", "", http.Header{
 		"Accept-Encoding": {"gzip"},
 		"Authorization":   {"Bearer " + secret},
-		"User-Agent":      {"zep-go"},
+		"User-Agent":      {"zep-go/devel"},
 	}}, got)
 
 	_, err = c.User.Add(ctx, &CreateUserRequest{UserID: "jane"})
@@ -76,7 +76,7 @@ func TestClient_RequestOnTheWire(t *testing.T) {
 	assert.Equal(t, wire{"POST /zep/api/v1/user", `{"user_id":"jane"}`, http.Header{
 		"Accept-Encoding": {"gzip"},
 		"Authorization":   {"Bearer " + secret},
-		"User-Agent":      {"zep-go"},
+		"User-Agent":      {"zep-go/devel"},
 		"Content-Type":    {"application/json"},
 		"Content-Length":  {"18"},
 	}}, got)
@@ -216,7 +216,7 @@ func TestRequestOption_AppliesToOneCall(t *testing.T) {
 	_, err = c.User.Get(context.Background(), "jane")
 	require.NoError(t, err)
 	assert.Equal(t, http.Header{"User-Agent": {"once"}, "X-Trace": {"t"}}, s.requests()[0].header)
-	assert.Equal(t, http.Header{"User-Agent": {"zep-go"}}, s.requests()[1].header)
+	assert.Equal(t, http.Header{"User-Agent": {"zep-go/devel"}}, s.requests()[1].header)
 }
 
 func TestWithHTTPClient_TransportReplacedLater(t *testing.T) {

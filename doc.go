@@ -36,18 +36,17 @@
 //
 //	outcome       what the attempt got                              tried again
 //	not executed  no connection; a request cut before it was        every call
-//	              written; 429; 503; a lock that the server could
-//	              not get; a session that two memory adds created
-//	              at once
+//	              written; 429; 503; a session that two memory
+//	              adds created at once
 //	ambiguous     502; 504; a connection that broke later; a        reads, and writes that can
 //	              response that was cut short; a response that is   be reconciled
 //	              not Zep's
 //	server error  500; other 5xx                                    reads
 //	final         a readable response; 3xx; other 4xx; 501; 505; a  no call
-//	              500 in which the database rejects the request; a
-//	              failed TLS handshake; an invalid certificate; an
-//	              unsupported scheme; a response over the limit;
-//	              the end of the context
+//	              500 in which the database rejects the request,
+//	              or for a lock; a failed TLS handshake; an
+//	              invalid certificate; an unsupported scheme; a
+//	              response over the limit; the end of the context
 //
 // A write can be reconciled if the response to its repetition shows whether the earlier attempt
 // was carried out.

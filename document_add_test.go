@@ -433,7 +433,8 @@ func TestDocumentAdd_LostResponse(t *testing.T) {
 							Content:    "A",
 							Metadata:   Metadata{"k": 1},
 							Embedding:  []float32{0.25, 1},
-						}, {
+						},
+						{
 							DocumentID: "b",
 							Content:    "B",
 						},

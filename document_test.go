@@ -50,7 +50,8 @@ func TestDocumentService_Wire(t *testing.T) {
 						Content:    "<fox>",
 						Metadata:   Metadata{"k": 1},
 						Embedding:  []float32{0.5, -1},
-					}, {
+					},
+					{
 						Content:  "dog",
 						Metadata: Metadata{},
 					},

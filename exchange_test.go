@@ -57,10 +57,10 @@ func TestAttempt_OwnHeader(t *testing.T) {
 	for i, cookie := range []string{"sid=1", "sid=1", "sid=2"} {
 		header := s.requests()[i].header
 		assert.Equal(t, []string{"one"}, header["X-Signature"], i)
-		assert.Equal(t, []string{"zep-go", "via-proxy"}, header["User-Agent"], i)
+		assert.Equal(t, []string{"zep-go/devel", "via-proxy"}, header["User-Agent"], i)
 		assert.Equal(t, []string{cookie}, header["Cookie"], i)
 	}
-	assert.Equal(t, []string{"zep-go"}, c.userAgent)
+	assert.Equal(t, []string{"zep-go/devel"}, c.userAgent)
 }
 
 // TestAttempt_OwnURL checks that a prefix which a Transport adds to the path is not there twice.

@@ -85,9 +85,8 @@ func TestMemoryAdd_ZeroUUID(t *testing.T) {
 	for _, zero := range []string{zeroUUID, "{" + zeroUUID + "}", "urn:uuid:" + zeroUUID,
 		"URN:UUID:" + zeroUUID, strings.ReplaceAll(zeroUUID, "-", "")} {
 		c, s, _ := scripted(t, nil, answerLost, answers(200, "OK"))
-		require.NoError(t,
-			c.Memory.Add(context.Background(), "s",
-				&AddMemoryRequest{Messages: []*Message{{UUID: zero}, {UUID: zero}}}))
+		req := &AddMemoryRequest{Messages: []*Message{{UUID: zero}, {UUID: zero}}}
+		require.NoError(t, c.Memory.Add(context.Background(), "s", req))
 		uuids := sentUUIDs(t, s.requests()[0].body)
 		assert.Regexp(t, version4, uuids[0], zero)
 		assert.NotEqual(t, uuids[0], uuids[1])
@@ -96,17 +95,15 @@ func TestMemoryAdd_ZeroUUID(t *testing.T) {
 	// The server refuses a malformed UUID.
 	for _, malformed := range []string{"-", "{}", "urn:uuid:", "0", "xyz"} {
 		c, s, _ := scripted(t, nil, answers(400, "invalid UUID length: 1\n"))
-		require.ErrorIs(t,
-			c.Memory.Add(context.Background(), "s",
-				&AddMemoryRequest{Messages: []*Message{{UUID: malformed}}}), ErrBadRequest)
+		req := &AddMemoryRequest{Messages: []*Message{{UUID: malformed}}}
+		require.ErrorIs(t, c.Memory.Add(context.Background(), "s", req), ErrBadRequest)
 		assert.Equal(t, []string{malformed}, sentUUIDs(t, s.requests()[0].body))
 	}
 }
 
 const (
 	messageTaken = "failed to put messages: failed to create messages ERROR: duplicate key " +
-		"value violates unique constraint " +
-		`"message_pkey" (SQLSTATE=23505)` + "\n"
+		`value violates unique constraint "message_pkey" (SQLSTATE=23505)` + "\n"
 	notPublished = "failed to publish new messages pq: could not serialize access\n"
 )
 
@@ -174,11 +171,8 @@ func TestMemoryAdd_UUIDTakenAfterLostResponse(t *testing.T) {
 	}
 	// The response for a message that is not in the session.
 	elsewhere := repeat(4, answers(500, ""))
-	a, b := &Message{UUID: uuid1, Role: RoleHuman, Content: "a"}, &Message{
-		UUID:    uuid2,
-		Role:    RoleAI,
-		Content: "b",
-	}
+	a := &Message{UUID: uuid1, Role: RoleHuman, Content: "a"}
+	b := &Message{UUID: uuid2, Role: RoleAI, Content: "b"}
 	ours := &Message{Content: "c"}
 	tests := map[string]struct {
 		messages []*Message

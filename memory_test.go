@@ -139,7 +139,8 @@ func TestMemoryService_Wire(t *testing.T) {
 					Metadata:  Metadata{"r": 1.0},
 					Dist:      0.75,
 					Embedding: []float32{0.5, -1},
-				}, {
+				},
+				{
 					Summary:  &Summary{UUID: uuid2, Metadata: Metadata{}},
 					Metadata: Metadata{},
 				},

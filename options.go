@@ -8,9 +8,11 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 )
@@ -21,7 +23,6 @@ const (
 	envAPIKey  = "ZEP_API_KEY"
 
 	defaultBaseURL     = "http://localhost:8000"
-	defaultUserAgent   = "zep-go"
 	defaultTimeout     = 60 * time.Second
 	defaultMaxAttempts = 4
 	defaultMinBackoff  = 100 * time.Millisecond
@@ -54,7 +55,7 @@ func newConfig(opts []Option) (config, error) {
 		maxAttempts: defaultMaxAttempts,
 		minBackoff:  defaultMinBackoff,
 		maxBackoff:  defaultMaxBackoff,
-		userAgent:   []string{defaultUserAgent},
+		userAgent:   []string{defaultUserAgent()},
 	}
 	var wrong []string
 	for i, opt := range opts {
@@ -87,6 +88,19 @@ func newConfig(opts []Option) (config, error) {
 	}
 	return cfg, nil
 }
+
+// defaultUserAgent names the version of this module in the program that it is built into.
+var defaultUserAgent = sync.OnceValue(func() string {
+	const product, path = "zep-go/", "github.com/zep-go/zep"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, module := range info.Deps {
+			if module.Path == path && module.Replace == nil {
+				return product + module.Version
+			}
+		}
+	}
+	return product + "devel" // this module itself, or a replacement
+})
 
 // WithBaseURL sets where the server is: scheme (http or https), host, and a path if a proxy serves Zep below one. The
 // client adds /api/v1. Default: the environment variable ZEP_API_URL, or else http://localhost:8000.
@@ -211,7 +225,8 @@ func WithBackoff(min, max time.Duration) Option {
 	}
 }
 
-// WithUserAgent sets the User-Agent header, which has to be a text without control characters. Default: zep-go.
+// WithUserAgent sets the User-Agent header, a text without control characters. Default: zep-go/ and
+// the version of this module, such as zep-go/v1.2.3.
 func WithUserAgent(userAgent string) Option {
 	return func(c *config) error {
 		if userAgent == "" || !validHeaderValue(userAgent) {

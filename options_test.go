@@ -26,7 +26,7 @@ func TestNewClient_Defaults(t *testing.T) {
 	assert.Equal(t, 4, c.maxAttempts)
 	assert.Equal(t, 100*time.Millisecond, c.minBackoff)
 	assert.Equal(t, 5*time.Second, c.maxBackoff)
-	assert.Equal(t, []string{"zep-go"}, c.userAgent)
+	assert.Equal(t, []string{"zep-go/devel"}, c.userAgent)
 	assert.EqualValues(t, 256<<20, c.maxBody)
 	assert.NotNil(t, c.updates, "updates are serialized")
 	assert.Nil(t, c.logger, "nothing is logged")

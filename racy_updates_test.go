@@ -23,9 +23,8 @@ func TestRacyUpdates(t *testing.T) {
 		for _, concurrent := range []bool{false, true} {
 			name, opts := kind.name+" in order", []zep.Option(nil)
 			if concurrent {
-				name, opts = kind.name+" with concurrent updates", []zep.Option{
-					zep.WithConcurrentUpdates(),
-				}
+				name = kind.name + " with concurrent updates"
+				opts = []zep.Option{zep.WithConcurrentUpdates()}
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

@@ -187,6 +187,7 @@ func TestRecorded_UsersAndSessions(t *testing.T) {
 			users -= strings.Count(body, `"uuid"`)
 			sessions += strings.Count(body, `"uuid"`)
 			body = strings.ReplaceAll(body, `"user_id":null`, `"user_id":""`)
+			body = strings.ReplaceAll(body, `"metadata":null`, `"metadata":{}`)
 		}
 		back, err := json.Marshal(got)
 		require.NoError(t, err, r)

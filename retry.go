@@ -20,19 +20,19 @@ import (
 
 // outcome is what an attempt proves about the server, and so whether another may follow:
 //
-//	outcome      what the attempt got                                       sent again
-//	final        a response that can be read; 3xx; 4xx but 429; 501; 505;   no call
-//	             a 500 in which the database rejects the request, or for a
-//	             lock; a failed TLS handshake; a bad certificate; an
-//	             unsupported scheme; a response over the limit; the end of
-//	             the context
-//	notExecuted  no connection; a request cut before it was written; 429;   every call
-//	             503; a session that two memory adds created at once
-//	ambiguous    502; 504; a connection that broke later; a response cut    reads, and writes
-//	             short, or not from Zep                                     that can be
-//	                                                                        reconciled
-//	serverError  500 and other 5xx but 501 and 505: often the caller's      reads
-//	             mistake, and no proof that nothing was written
+//	outcome       what the attempt got                              tried again
+//	not executed  no connection; a request cut before it was        every call
+//	              written; 429; 503; a session that two memory
+//	              adds created at once
+//	ambiguous     502; 504; a connection that broke later; a        reads, and writes that can
+//	              response that was cut short; a response that is   be reconciled
+//	              not Zep's
+//	server error  500; other 5xx                                    reads
+//	final         a readable response; 3xx; other 4xx; 501; 505; a  no call
+//	              500 in which the database rejects the request,
+//	              or for a lock; a failed TLS handshake; an
+//	              invalid certificate; an unsupported scheme; a
+//	              response over the limit; the end of the context
 type outcome int
 
 const (

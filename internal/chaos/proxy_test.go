@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const body = `{"text": "a response that is long enough to be cut"}` + "\n"
+const wholeBody = `{"text": "a response that is long enough to be cut"}` + "\n"
 
 // counter is a server that counts the requests that it handled.
 type counter struct{ atomic.Int64 }
@@ -30,7 +30,7 @@ func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.Add(1)
 	w.Header().Set("X-Server", "yes")
 	w.WriteHeader(http.StatusCreated)
-	_, _ = io.WriteString(w, body)
+	_, _ = io.WriteString(w, wholeBody)
 }
 
 // response is what a client got.
@@ -114,10 +114,10 @@ func TestProxy_Faults(t *testing.T) {
 			f.name == "length too short":
 			require.NoError(t, err, f.name)
 			assert.Equal(t, 2, got.status/100, f.name)
-			assert.NotEqual(t, body, got.body, f.name)
+			assert.NotEqual(t, wholeBody, got.body, f.name)
 		default:
 			assert.Error(t, err, f.name)
-			assert.NotEqual(t, body, got.body, f.name)
+			assert.NotEqual(t, wholeBody, got.body, f.name)
 		}
 		cancel()
 	}
@@ -133,7 +133,7 @@ func TestProxy_WithoutFaults(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, http.StatusCreated, got.status)
 		assert.Equal(t, "yes", got.header.Get("X-Server"))
-		assert.Equal(t, body, got.body)
+		assert.Equal(t, wholeBody, got.body)
 	}
 	exchanges, counts := p.Counts()
 	assert.Equal(t, 50, exchanges)
