@@ -36,11 +36,11 @@
 //
 //	outcome       what the attempt got                              tried again
 //	not executed  no connection; a request cut before it was        every call
-//	              written; 429; 503; a session that two memory
-//	              adds created at once
-//	ambiguous     502; 504; a connection that broke later; a        reads, and writes that can
-//	              response that was cut short; a response that is   be reconciled
-//	              not Zep's
+//	              written; 425; 429; 521; 523; 525; 526; 530; a
+//	              session that two memory adds created at once
+//	ambiguous     408; 502; 503; 504; 520; 522; 524; a connection   reads, and writes that can
+//	              that broke later; a response that was cut short;  be reconciled
+//	              a response that is not Zep's
 //	server error  500; other 5xx                                    reads
 //	final         a readable response; 3xx; other 4xx; 501; 505; a  no call
 //	              500 in which the database rejects the request,
