@@ -291,9 +291,8 @@ func TestDocumentSearch(t *testing.T) {
 		{"own/search", `{"embedding":[1]}`, "(original error: ERROR: different vector dimensions 8 and 1 (SQLSTATE=22000))\n"},
 		{"own/search", `{"embedding":[0,0,0,0,0,0,0,0]}`, "json: unsupported value: NaN\n"},
 		{"own/search", `{"metadata":{"where":{"jsonpath":"$."}}}`, query + "error scanning query ERROR: syntax error at end of jsonpath input (SQLSTATE=42601)\n"},
-		{"own/search", `{"metadata":{"where":{"jsonpath":"strict $.a"}}}`, query + "error scanning query zeptest can't evaluate this jsonpath"},
+		{"own/search", `{"metadata":{"where":{"jsonpath":"strict $.a"}}}`, query + "error scanning query ERROR: zeptest cannot evaluate this jsonpath"},
 		{"own/search", `{"metadata":{"where":"x"}}`, query + "error building query error applying metadata filter: error unmarshalling metadata json: cannot unmarshal string"},
-		{"own/search", `{"metadata":{"where":{"or":[null]}}}`, ""},
 		{"own/search", `{"metadata":{"a":1},"search_type":"mmr"}`, "query embedding width does not match embedding vector width\n"},
 	} {
 		status, answer := send(t, s, "POST", "/collection/"+test.path, test.body)
@@ -301,10 +300,19 @@ func TestDocumentSearch(t *testing.T) {
 		assert.Contains(t, answer, test.answer, test.body)
 	}
 
-	// Another model's length: such documents are never embedded.
+	for _, body := range []string{
+		`{"metadata":{"where":{"or":[null]}}}`,
+		`{"embedding":[0,0,0,0,0,0,0,0],"search_type":"mmr"}`, // all at no angle
+	} {
+		status, answer := send(t, s, "POST", "/collection/own/search", body)
+		assert.Equal(t, 500, status, body)
+		assert.Empty(t, answer, body)
+	}
+
+	// Documents of another length than the model's are never embedded.
 	addCollection(t, s, "other", 16, true)
 	addDocuments(t, s, "other", `[{"content":"x"}]`)
-	assert.Empty(t, findDocuments(t, s, "other", "", `{"text":"x"}`).Results)
+	assert.Zero(t, findDocuments(t, s, "other", "", `{"text":"x"}`).Results[0].Score)
 	assert.Len(t, findDocuments(t, s, "other", "", `{"metadata":{"a":1}}`).Results, 1)
 }
 

@@ -1,6 +1,6 @@
 package zeptest
 
-// Enrich embeds all that was added since the last call, so that searches find it. Only a server made
+// Enrich embeds everything that was added since the last call, so that searches find it. Only a server
 // with [WithDelayedEnrichment] needs it.
 func (s *Server) Enrich() {
 	s.store.mu.Lock()
@@ -8,7 +8,7 @@ func (s *Server) Enrich() {
 	clear(s.store.unembedded)
 	for _, c := range s.store.collections {
 		for _, d := range c.documents {
-			c.embed(d)
+			c.embed(d, s.store.dimensions)
 		}
 	}
 }

@@ -99,8 +99,12 @@ func TestMessagePages(t *testing.T) {
 		{"?limit=2&cursor=2", "cd", 5},
 		{"?limit=2&cursor=3", "e", 5},
 		{"?limit=2&cursor=4", "", 0},
-		{"?limit=2&cursor=9223372036854775807", "", 0},
-		{"?limit=9223372036854775807&cursor=2", "", 0},
+		{"?limit=2147483647", "abcde", 5},
+		// What is over 32 bits is cut to them.
+		{"?limit=4294967297", "a", 5},
+		{"?limit=9223372036854775807", "bcde", 5},
+		{"?limit=9223372036854775807&cursor=2", "abcde", 5},
+		{"?limit=2&cursor=9223372036854775807", "ab", 5},
 		{"?limit=5&cursor=2", "", 0},
 		{"?limit=2&cursor=-7", "ab", 5},
 		{"?cursor=3", "abcde", 5}, // pages of all
@@ -120,16 +124,24 @@ func TestMemoryAdd(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	const memory = "/sessions/s/memory"
-	status, answer := send(t, s, "POST", memory, `{"messages":[{"uuid":"`+strings.ToUpper(uuid1)+`","role":"ai","content":"a","metadata":{"n":1e2},
-		"created_at":"2024-05-01T12:00:00.1234567+02:00","updated_at":"2024-05-01T12:00:00Z","token_count":7},
-		{"uuid":null,"content":"nu\u0000l"},null]}`)
+	before := time.Now().Truncate(time.Microsecond)
+	status, answer := send(t, s, "POST", memory, `{"messages":[
+		{"uuid":"`+strings.ToUpper(uuid1)+`","role":"ai","content":"a","metadata":{"n":1e2},
+		"created_at":"2024-05-01T12:00:00Z","updated_at":"2024-05-01T12:00:00Z","token_count":7},
+		{"uuid":null,"content":"nu\u0000l","metadata":{"k\u0000":"\u0000"}},null]}`)
 	require.Equal(t, 200, status, answer)
 	_, list := getMessages(t, s, memory)
 	first := list.Messages[0]
+	assert.False(t, first.CreatedAt.Before(before), "the server's own time is stored")
 	assert.Equal(t, messageRecord{
-		UUID: uuid1, CreatedAt: time.Date(2024, 5, 1, 10, 0, 0, 123456000, time.UTC), Role: "ai", Content: "a",
-		Metadata: map[string]any{"n": 100.0}, TokenCount: 7,
+		UUID:       uuid1,
+		CreatedAt:  first.CreatedAt,
+		Role:       "ai",
+		Content:    "a",
+		Metadata:   map[string]any{"n": 100.0},
+		TokenCount: 7,
 	}, first)
+	assert.Equal(t, map[string]any{`k\u0000`: `\u0000`}, list.Messages[1].Metadata)
 	assert.Equal(t, "nul", list.Messages[1].Content)
 	assert.NotEqual(t, list.Messages[1].UUID, list.Messages[2].UUID)
 
@@ -143,7 +155,8 @@ func TestMemoryAdd(t *testing.T) {
 		assert.Equal(t, 400, status, name)
 	}
 
-	const duplicate = `failed to put messages: failed to create messages ERROR: duplicate key value violates unique constraint "message_pkey" (SQLSTATE=23505)` + "\n"
+	const duplicate = "failed to put messages: failed to create messages ERROR: duplicate key " +
+		"value violates unique constraint \"message_pkey\" (SQLSTATE=23505)\n"
 	for name, body := range map[string]string{
 		"of another request": `{"messages":[{"content":"x"},{"uuid":"` + uuid1 + `"}]}`,
 		"of the same":        `{"messages":[{"uuid":"` + uuid2 + `"},{"uuid":"` + uuid2 + `"}]}`,
@@ -214,7 +227,13 @@ func TestMessage(t *testing.T) {
 		{"GET", "/sessions/s/messages/" + uuid1[1:], "", 400, "unable to parse document UUID: invalid UUID length: 35\n"},
 		{"GET", "/sessions/s/messages/" + strings.ReplaceAll(uuid1, "1", "g"), "", 400, "unable to parse document UUID: invalid UUID format\n"},
 		{"GET", "/sessions/s/messages/urn:uuie:" + uuid1, "", 400, "unable to parse document UUID: invalid urn prefix: \"urn:uuie:\"\n"},
-		{"PATCH", "/sessions/s/messages/x", `{}`, 400, "unable to parse document UUID: invalid UUID length: 1\nmessage UUID cannot be nil\n"},
+		{"PATCH", "/sessions/s/messages/x", `{}`, 400,
+			"unable to parse document UUID: invalid UUID length: 1\nmessage UUID cannot be nil\n"},
+		{"PATCH", "/sessions/s/messages/x", ``, 400,
+			"unable to parse document UUID: invalid UUID length: 1\nEOF\n"},
+		{"PATCH", "/sessions/s/messages/" + none, `{"metadata":{"a":1}}`, 500,
+			"message UUID cannot be nil\n"},
+		{"GET", "/sessions/s/messages/" + none, "", 500, ""},
 		{"PATCH", "/sessions/s/messages/" + uuid2, `{"metadata":{"a":1}}`, 404, "not found\n"},
 		{"PATCH", "/sessions/s/messages/" + uuid2, `{}`, 500, ""},
 		{"PATCH", "/sessions/other/messages/" + uuid1, `{"metadata":{"a":1}}`, 500, ""},
@@ -238,6 +257,14 @@ func TestMessage(t *testing.T) {
 	assert.Equal(t, map[string]any{"a": map[string]any{"b": 1.0, "c": 2.0}}, m.Metadata)
 	assert.Zero(t, m.TokenCount, "it is set, too")
 	assert.True(t, m.UpdatedAt.IsZero())
+
+	// A UUID in the body wins, but the message of the path is shown.
+	send(t, s, "POST", "/sessions/s/memory", `{"messages":[{"uuid":"`+uuid2+`","content":"b"}]}`)
+	_, answer = send(t, s, "PATCH", "/sessions/s/messages/"+uuid1,
+		`{"uuid":"`+uuid2+`","metadata":{"d":3}}`)
+	assert.Equal(t, uuid1, decode[messageRecord](t, answer).UUID)
+	_, answer = send(t, s, "GET", "/sessions/s/messages/"+uuid2, "")
+	assert.Equal(t, map[string]any{"d": 3.0}, decode[messageRecord](t, answer).Metadata)
 }
 
 func TestSetSummary(t *testing.T) {

@@ -88,7 +88,7 @@ type replay struct {
 }
 
 func newReplay(t *testing.T, opts ...zeptest.Option) *replay {
-	s := newServer(t, append(opts, zeptest.WithVersion("dev-n/a (n/a)"))...)
+	s := newServer(t, append(opts, zeptest.WithServerVersion("dev-n/a (n/a)"))...)
 	u, err := url.Parse(s.URL)
 	require.NoError(t, err)
 	transport := &http.Transport{DisableCompression: true}
