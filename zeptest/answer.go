@@ -27,8 +27,8 @@ func (a *answer) end() {
 	}
 }
 
-// writeTo sends the answer. It ends the update first, so that whoever has the answer knows that the
-// update is over.
+// writeTo sends the answer. It ends the update first, so that whoever has the answer knows that
+// the update is over.
 func (a *answer) writeTo(w http.ResponseWriter) {
 	a.end()
 	maps.Copy(w.Header(), a.header)
@@ -40,8 +40,8 @@ func (a *answer) writeTo(w http.ResponseWriter) {
 	}
 }
 
-// okHeader is the header of a success. Zep does not set the type of its JSON, and Go's server takes
-// it for plain text.
+// okHeader is the header of a success. Zep does not set the type of its JSON, and Go's server
+// takes it for plain text.
 var okHeader = http.Header{"Content-Type": {"text/plain; charset=utf-8"}}
 
 func newAnswer(status int, body ...[]byte) answer {
@@ -79,8 +79,8 @@ func jsonAnswer(v any) (answer, error) {
 	return newAnswer(http.StatusOK, text, []byte("\n")), nil
 }
 
-// statusError is an error with the status that it is answered with. Any other error is answered with
-// 500, also when the caller is to blame, as Zep does.
+// statusError is an error with the status that it is answered with. Any other error is answered
+// with 500, also when the caller is to blame, as Zep does.
 type statusError struct {
 	status int
 	text   string
@@ -121,8 +121,8 @@ func errorAnswer(err error) answer {
 	return textAnswer(status, err.Error())
 }
 
-// decodeJSON decodes the request's body. Like Zep, it reads one JSON value and ignores what follows.
-// Its errors name the type of v, which must therefore have the name that it has in Zep.
+// decodeJSON decodes the request's body. Like Zep, it reads one JSON value and ignores what
+// follows. Its errors name the type of v, which must therefore have the name that it has in Zep.
 func decodeJSON(r *http.Request, v any) error {
 	err := json.NewDecoder(r.Body).Decode(v)
 	var tooLarge *http.MaxBytesError
@@ -144,8 +144,8 @@ var serverTypes = strings.NewReplacer(
 	"zeptest.", "models.",
 )
 
-// intQuery reads an integer from the query. It is 0 if the parameter is not there, and an error with
-// status 400 and the text of strconv if it is not a number.
+// intQuery reads an integer from the query. It is 0 if the parameter is not there, and an error
+// with status 400 and the text of strconv if it is not a number.
 func intQuery(r *http.Request, name string) (int64, error) {
 	text := r.URL.Query().Get(name)
 	if text == "" {
@@ -158,6 +158,6 @@ func intQuery(r *http.Request, name string) (int64, error) {
 	return n, nil
 }
 
-// sqlLimit is a limit or an offset as Zep's query builder writes it into SQL: it has 32 bits of it.
-// Only a positive one counts.
+// sqlLimit is a limit or an offset as Zep's query builder writes it into SQL: it has 32 bits of
+// it. Only a positive one counts.
 func sqlLimit(n int64) int64 { return int64(int32(n)) }

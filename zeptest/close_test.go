@@ -49,7 +49,8 @@ func TestClose(t *testing.T) {
 		"an answer that is not read": {
 			begin: func(t *testing.T, s *zeptest.Server) {
 				require.NoError(t, s.SeedUsers(20_000, manyUsers))
-				_, err := io.WriteString(dial(t, s), "GET /api/v1/user HTTP/1.1\r\nHost: zep\r\n\r\n")
+				_, err := io.WriteString(dial(t, s),
+					"GET /api/v1/user HTTP/1.1\r\nHost: zep\r\n\r\n")
 				require.NoError(t, err)
 			},
 			count: 1,
@@ -72,7 +73,8 @@ func TestClose(t *testing.T) {
 			opts: []zeptest.Option{zeptest.WithStickyLocks()},
 			begin: func(t *testing.T, s *zeptest.Server) {
 				leaveLocked(t, s, "/user/a", "/sessions/b", "/sessions/s/messages/"+uuid1)
-				for _, path := range []string{"/user/a", "/sessions/b", "/sessions/s/messages/" + uuid1} {
+				for _, path := range []string{"/user/a", "/sessions/b",
+					"/sessions/s/messages/" + uuid1} {
 					goTry(t, s, "PATCH", path, `{"metadata":{"a":1}}`)
 				}
 			},
@@ -128,7 +130,8 @@ func TestClose_WhileClientsConnect(t *testing.T) {
 	}
 }
 
-// TestServer_WritesNothingToStderr runs itself once more, with a header that net/http complains of.
+// TestServer_WritesNothingToStderr runs itself once more, with a header that net/http complains
+// of.
 func TestServer_WritesNothingToStderr(t *testing.T) {
 	t.Parallel()
 	const again = "ZEPTEST_TEST_STDERR"

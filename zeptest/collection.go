@@ -24,39 +24,41 @@ func (s *Server) collectionRoutes() []route {
 }
 
 type collection struct {
-	UUID                  uuid           `json:"uuid"`
-	CreatedAt             time.Time      `json:"created_at"`
-	UpdatedAt             time.Time      `json:"updated_at"`
-	Name                  string         `json:"name"`
-	Description           string         `json:"description"`
-	Metadata              map[string]any `json:"metadata,omitempty"`
-	EmbeddingDimensions   int            `json:"embedding_dimensions"`
-	IsAutoEmbedded        bool           `json:"is_auto_embedded"`
-	IsNormalized          bool           `json:"is_normalized"` // never
-	IsIndexed             bool           `json:"is_indexed"`    // always: the index is made with the collection
-	DocumentCount         int            `json:"document_count"`
-	DocumentEmbeddedCount int            `json:"document_embedded_count"`
+	UUID                uuid           `json:"uuid"`
+	CreatedAt           time.Time      `json:"created_at"`
+	UpdatedAt           time.Time      `json:"updated_at"`
+	Name                string         `json:"name"`
+	Description         string         `json:"description"`
+	Metadata            map[string]any `json:"metadata,omitempty"`
+	EmbeddingDimensions int            `json:"embedding_dimensions"`
+	IsAutoEmbedded      bool           `json:"is_auto_embedded"`
+	IsNormalized        bool           `json:"is_normalized"` // never
+	// always: the index is made with the collection
+	IsIndexed             bool `json:"is_indexed"`
+	DocumentCount         int  `json:"document_count"`
+	DocumentEmbeddedCount int  `json:"document_embedded_count"`
 
 	place        int64
 	documents    map[uuid]*document
 	byDocumentID map[string]*document
 }
 
-// place returns where the next row goes that is written. PostgreSQL does not change a row in its place:
-// it writes a new one behind all others, and unsorted results come in that order. The caller holds the
-// lock.
+// place returns where the next row goes that is written. PostgreSQL does not change a row in its
+// place: it writes a new one behind all others, and unsorted results come in that order. The
+// caller holds the lock.
 func (s *store) place() int64 {
 	s.writes++
 	return s.writes
 }
 
-// collection finds the collection on the path, whose name may be in upper case. The caller holds the
-// lock.
+// collection finds the collection on the path, whose name may be in upper case. The caller holds
+// the lock.
 func (s *Server) collection(r *http.Request) (*collection, error) {
 	name := collectionName(r)
 	found, exists := s.store.collections[name]
 	if !exists {
-		return nil, &statusError{http.StatusNotFound, fmt.Sprintf("collection: %s not found", name)}
+		return nil, &statusError{http.StatusNotFound,
+			fmt.Sprintf("collection: %s not found", name)}
 	}
 	return found, nil
 }
@@ -150,8 +152,8 @@ func (s *Server) getCollection(r *http.Request) (answer, error) {
 	return jsonAnswer(c.counted())
 }
 
-// updateCollection replaces the metadata, which is not merged here. An empty description counts as one
-// that was not sent.
+// updateCollection replaces the metadata, which is not merged here. An empty description counts as
+// one that was not sent.
 func (s *Server) updateCollection(r *http.Request) (answer, error) {
 	type UpdateDocumentCollectionRequest struct {
 		Description string         `json:"description"`
@@ -189,7 +191,8 @@ func (s *Server) deleteCollection(r *http.Request) (answer, error) {
 	defer s.store.mu.Unlock()
 	c, err := s.collection(r)
 	if err != nil {
-		return answer{}, fmt.Errorf("failed to Delete collection: failed to get collection: %w", err)
+		return answer{}, fmt.Errorf("failed to Delete collection: failed to get collection: %w",
+			err)
 	}
 	delete(s.store.collections, c.Name)
 	return okAnswer, nil
@@ -205,7 +208,8 @@ func (s *Server) createIndex(r *http.Request) (answer, error) {
 	s.store.mu.RLock()
 	defer s.store.mu.RUnlock()
 	if _, err := s.collection(r); err != nil {
-		return answer{}, errors.New("failed to get collection: " + err.Error()) // 500 here, not 404
+		// 500 here, not 404
+		return answer{}, errors.New("failed to get collection: " + err.Error())
 	}
 	return okAnswer, nil
 }

@@ -34,8 +34,8 @@ func sessionsOf(t *testing.T, s *zeptest.Server, userID string) []string {
 	return ids
 }
 
-// TestDeleteUser_RemovesSessionsForGood deletes a user with a session that is there, and one that was
-// deleted before.
+// TestDeleteUser_RemovesSessionsForGood deletes a user with a session that is there, and one that
+// was deleted before.
 func TestDeleteUser_RemovesSessionsForGood(t *testing.T) {
 	t.Parallel()
 	s := newServerWithSessions(t)
@@ -65,7 +65,8 @@ func TestDeleteUser_RemovesSessionsForGood(t *testing.T) {
 	assert.Empty(t, sessionsOf(t, s, "u"))
 }
 
-// TestDeleteUser_CutOff cuts off a delete after the first session: the user stays, with the others.
+// TestDeleteUser_CutOff cuts off a delete after the first session: the user stays, with the
+// others.
 func TestDeleteUser_CutOff(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]zeptest.Fault{
@@ -110,8 +111,8 @@ func TestDeleteUser_CutOff(t *testing.T) {
 	}
 }
 
-// TestDeleteUser_Twice has a second delete that reads which sessions there are, and then finds that the
-// first has deleted one of them meanwhile.
+// TestDeleteUser_Twice has a second delete that reads which sessions there are, and then finds
+// that the first has deleted one of them meanwhile.
 func TestDeleteUser_Twice(t *testing.T) {
 	t.Parallel()
 	s := newServerWithSessions(t)

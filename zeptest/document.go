@@ -38,8 +38,8 @@ type document struct {
 
 var errNoDocuments = &statusError{http.StatusNotFound, "documents not found"}
 
-// embed embeds a document, if the collection is one that the server embeds. If the server's embeddings
-// are of another length than the collection's, the document stays without one.
+// embed embeds a document, if the collection is one that the server embeds. If the server's
+// embeddings are of another length than the collection's, the document stays without one.
 func (c *collection) embed(d *document, dimensions int) {
 	if c.IsAutoEmbedded && c.EmbeddingDimensions == dimensions && !d.IsEmbedded {
 		d.Embedding, d.IsEmbedded = embed(d.Content, dimensions), true
@@ -86,7 +86,8 @@ func (s *Server) addDocuments(r *http.Request) (answer, error) {
 	defer s.store.mu.Unlock()
 	c, err := s.collection(r)
 	if err != nil {
-		return answer{}, errors.New("failed to get collection: " + err.Error()) // 500 here, not 404
+		// 500 here, not 404
+		return answer{}, errors.New("failed to get collection: " + err.Error())
 	}
 	for _, d := range req {
 		switch own := len(d.Embedding) > 0; {
@@ -103,7 +104,8 @@ func (s *Server) addDocuments(r *http.Request) (answer, error) {
 	for _, d := range req {
 		if n := len(d.Embedding); n > 0 && n != c.EmbeddingDimensions {
 			return answer{}, fmt.Errorf("%sfailed to insert documents: ERROR: "+
-				"expected %d dimensions, not %d (SQLSTATE=22000)", failed, c.EmbeddingDimensions, n)
+				"expected %d dimensions, not %d (SQLSTATE=22000)",
+				failed, c.EmbeddingDimensions, n)
 		}
 		if d.DocumentID == "" {
 			continue
@@ -185,8 +187,8 @@ func (s *Server) getDocuments(r *http.Request) (answer, error) {
 	return jsonAnswer(found)
 }
 
-// findDocuments finds documents by UUIDs or by ids, or all if neither are asked for. The caller holds
-// the lock.
+// findDocuments finds documents by UUIDs or by ids, or all if neither are asked for. The caller
+// holds the lock.
 func (s *Server) findDocuments(
 	r *http.Request, uuids []uuid, documentIDs []string,
 ) ([]document, error) {
@@ -271,8 +273,8 @@ func (s *Server) updateDocuments(r *http.Request) (answer, error) {
 	return s.update(r, keys, updates)
 }
 
-// update changes documents, all that are there or none. As in Zep, a field that one of the updates has
-// is changed in all of the documents, and emptied where the update does not have it.
+// update changes documents, all that are there or none. As in Zep, a field that one of the updates
+// has is changed in all of the documents, and emptied where the update does not have it.
 func (s *Server) update(
 	r *http.Request, keys []uuid, updates []documentUpdate,
 ) (answer, error) {
@@ -328,8 +330,8 @@ func (s *Server) update(
 	return okAnswer, nil
 }
 
-// renamed returns the documents by their ids after a change of ids, done one after the other. It is not
-// ok if one of them is taken, if only by a document that would have got another id later.
+// renamed returns the documents by their ids after a change of ids, done one after the other. It
+// is not ok if one of them is taken, if only by a document that would have got another id later.
 func (c *collection) renamed(
 	order []*document, changed map[*document]documentUpdate,
 ) (map[string]*document, bool) {

@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// documentSearchResult has a score from 0 to 1, made from the cosine: texts that have no word in common
-// have 0.5. A document that is not embedded has 0.
+// documentSearchResult has a score from 0 to 1, made from the cosine: texts that have no word in
+// common have 0.5. A document that is not embedded has 0.
 type documentSearchResult struct {
 	*document
 	Score float64 `json:"score"`
@@ -108,9 +108,9 @@ func documentFilterError(err error) error {
 		"error executing search: error executing query: %s %w", place, err)
 }
 
-// find finds the documents that pass the filter. With a query, the best come first; but those that are
-// not embedded come before, since their score is NULL to the database, and NULL sorts as the greatest.
-// Otherwise they come in the order in which the database has them.
+// find finds the documents that pass the filter. With a query, the best come first; but those that
+// are not embedded come before, since their score is NULL to the database, and NULL sorts as the
+// greatest. Otherwise they come in the order in which the database has them.
 func (c *collection) find(query []float32, where clauses) ([]documentSearchResult, error) {
 	found := []documentSearchResult{}
 	for _, d := range c.live() {

@@ -10,8 +10,8 @@ import (
 // defaultDimensions is the length of the embeddings of the model that Zep comes with.
 const defaultDimensions = 384
 
-// embed stands in for a model: it counts the words of a text, by their hashes, and normalizes. Texts
-// are alike as far as they share words. It never returns the zero vector.
+// embed stands in for a model: it counts the words of a text, by their hashes, and normalizes.
+// Texts are alike as far as they share words. It never returns the zero vector.
 func embed(text string, dimensions int) []float32 {
 	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {
 		return !unicode.In(r, unicode.Letter, unicode.Mark, unicode.Digit)
@@ -36,8 +36,8 @@ func embed(text string, dimensions int) []float32 {
 	return vector
 }
 
-// innerProduct computes in single precision, as the database does. The conversion keeps the compiler
-// from fusing the two operations, which it does on some machines only.
+// innerProduct computes in single precision, as the database does. The conversion keeps the
+// compiler from fusing the two operations, which it does on some machines only.
 func innerProduct(a, b []float32) float32 {
 	var sum float32
 	for i := range a {
@@ -52,10 +52,10 @@ func cosine(a, b []float32) float64 {
 	return max(min(float64(innerProduct(a, b))/math.Sqrt(norms), 1), -1)
 }
 
-// marginalRelevance picks up to n vectors: first the one that is most like the query, and then always
-// the one with the best balance of likeness to the query (lambda) and unlikeness to those picked
-// before (1 - lambda). It returns their indices. As Zep does, it panics if it finds none: a vector
-// that has no cosine has no balance.
+// marginalRelevance picks up to n vectors: first the one that is most like the query, and then
+// always the one with the best balance of likeness to the query (lambda) and unlikeness to those
+// picked before (1 - lambda). It returns their indices. As Zep does, it panics if it finds none: a
+// vector that has no cosine has no balance.
 func marginalRelevance(
 	query []float32, vectors [][]float32, lambda float64, n int,
 ) ([]int, error) {

@@ -17,7 +17,8 @@ func TestEmbed(t *testing.T) {
 	}
 	assert.Equal(t, embed("The quick fox", 384), embed("fox, the QUICK!", 384))
 	assert.NotEqual(t, embed("fox", 384), embed("fox fox dog", 384))
-	assert.Greater(t, cosine(embed("a quick fox", 384), embed("quick fox", 384)), cosine(embed("a quick fox", 384), embed("fox", 384)))
+	assert.Greater(t, cosine(embed("a quick fox", 384), embed("quick fox", 384)),
+		cosine(embed("a quick fox", 384), embed("fox", 384)))
 }
 
 func TestCosine(t *testing.T) {
@@ -43,7 +44,8 @@ func TestMarginalRelevance(t *testing.T) {
 		"one":                               {vectors, 0.5, 1, []int{1}},
 		"of none":                           {nil, 0.5, 1, nil},
 		"one that has no cosine":            {[][]float32{{0, 0}}, 0.5, 1, []int{0}},
-		"without one that has no cosine":    {[][]float32{{1, 0}, {0, 0}, {0, 1}}, 0.5, 2, []int{0, 2}},
+		"without one that has no cosine": {[][]float32{{1, 0}, {0, 0}, {0, 1}}, 0.5, 2,
+			[]int{0, 2}},
 	} {
 		order, err := marginalRelevance(query, test.vectors, test.lambda, test.n)
 		require.NoError(t, err, name)

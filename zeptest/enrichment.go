@@ -1,7 +1,7 @@
 package zeptest
 
-// Enrich embeds everything that was added since the last call, so that searches find it. Only a server
-// with [WithDelayedEnrichment] needs it.
+// Enrich embeds everything that was added since the last call, so that searches find it. Only a
+// server with [WithDelayedEnrichment] needs it.
 func (s *Server) Enrich() {
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()

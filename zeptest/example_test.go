@@ -20,7 +20,10 @@ func Example() {
 	}
 
 	ctx := context.Background()
-	if _, err := client.User.Add(ctx, &zep.CreateUserRequest{UserID: "jane", Email: "jane@example.com"}); err != nil {
+	if _, err := client.User.Add(ctx, &zep.CreateUserRequest{
+		UserID: "jane",
+		Email:  "jane@example.com",
+	}); err != nil {
 		log.Fatal(err)
 	}
 	user, err := client.User.Get(ctx, "jane")
@@ -107,7 +110,8 @@ func ExampleServer_SetSummary() {
 	}
 
 	ctx := context.Background()
-	if _, err := client.Session.Add(ctx, &zep.CreateSessionRequest{SessionID: "chat"}); err != nil {
+	if _, err := client.Session.Add(ctx,
+		&zep.CreateSessionRequest{SessionID: "chat"}); err != nil {
 		log.Fatal(err)
 	}
 	if err := server.SetSummary("chat", "Jane looks for bread."); err != nil {

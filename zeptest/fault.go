@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// Fault makes requests fail as a broken server, network or proxy does. These happen in this order, and
-// each may be left out:
+// Fault makes requests fail as a broken server, network or proxy does. These happen in this order,
+// and each may be left out:
 //
 //   - Apply: the request is handled, and its answer held back. What it did stays done.
 //   - Delay: nothing happens for so long, or until the client leaves or the server is closed. With
@@ -25,10 +25,10 @@ import (
 // With neither Cut nor Status the client gets the server's own answer. A few examples:
 //
 //	zeptest.Fault{Status: 503, Header: http.Header{"Retry-After": {"1"}}, Times: 2} // busy twice
-//	zeptest.Fault{Status: 502, Apply: true}                 // done, but the proxy lost the answer
-//	zeptest.Fault{Cut: true}                                // cut before it was handled
-//	zeptest.Fault{Cut: true, Apply: true, Method: "POST"}   // cut after
-//	zeptest.Fault{Delay: time.Hour, Route: "/user/{userId}"} // no answer about one user
+//	zeptest.Fault{Status: 502, Apply: true}                // done, but the proxy lost the answer
+//	zeptest.Fault{Cut: true}                               // cut before it was handled
+//	zeptest.Fault{Cut: true, Apply: true, Method: "POST"}  // cut after
+//	zeptest.Fault{Delay: time.Hour, Method: "PATCH"}       // no answer to an update
 //
 // A user's delete that is cut off in the middle, after the first of the user's sessions:
 //
@@ -36,7 +36,7 @@ import (
 //
 // What a real server answers when memory is added from many sides at once:
 //
-//	// Two adds made the session, and the messages of this one are not stored. Trying again stores them.
+//	// Two adds made the session. The messages of this one are not stored.
 //	zeptest.Fault{Method: "POST", Route: "/sessions/{sessionId}/memory", Status: 400,
 //		Body: "bad request: session already exists with session_id: s\n"}
 //	// The same on a server up to 0.19.
@@ -44,8 +44,8 @@ import (
 //		Body: "storage error: failed to Create messages (original error: " +
 //			"bad request: session already exists with session_id: s)\n"}
 //	// The messages are stored, but could not be handed on.
-//	zeptest.Fault{Method: "POST", Route: "/sessions/{sessionId}/memory", Status: 500, Apply: true,
-//		Body: "failed to publish new messages: …\n"}
+//	zeptest.Fault{Method: "POST", Route: "/sessions/{sessionId}/memory",
+//		Apply: true, Status: 500, Body: "failed to publish new messages: …\n"}
 //
 // A client built on Go's [net/http.Transport] repeats a GET by itself, unseen by the caller, if a
 // connection that was used before is cut.
@@ -65,16 +65,16 @@ type Fault struct {
 	Body   string
 
 	// Steps, if not 0, puts the Delay into the middle of the delete of a user, which Zep does in
-	// steps: it reads which sessions the user has, removes each of them, and then the user. The Delay
-	// comes after so many steps. Then the delete goes on, unless the client has left or the fault has
-	// Cut or Status: what was removed by then stays removed, and the rest stays. With other requests
-	// it is Apply, without a Delay.
+	// steps: it reads which sessions the user has, removes each of them, and then the user. The
+	// Delay comes after so many steps. Then the delete goes on, unless the client has left or the
+	// fault has Cut or Status: what was removed by then stays removed, and the rest stays. With
+	// other requests it is Apply, without a Delay.
 	Steps int
 }
 
 // Inject adds faults. Each request gets the first one that it matches and that is not used up, so
-// faults with the same choice of requests happen in the order in which they were injected. It panics
-// if a Status cannot be sent.
+// faults with the same choice of requests happen in the order in which they were injected. It
+// panics if a Status cannot be sent.
 func (s *Server) Inject(faults ...Fault) {
 	for _, f := range faults {
 		if f.Status != 0 && (f.Status < 200 || f.Status > 999) {
@@ -178,7 +178,8 @@ func (s *Server) withPause(r *http.Request, f Fault) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), pauseKey{}, pause{f.Steps, do}))
 }
 
-// step is called by a handler after each of its steps. It returns an error if the handler is to stop.
+// step is called by a handler after each of its steps. It returns an error if the handler is to
+// stop.
 func step(ctx context.Context, done int) error {
 	if p, ok := ctx.Value(pauseKey{}).(pause); ok && p.steps == done {
 		if err := p.do(); err != nil {

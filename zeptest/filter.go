@@ -14,8 +14,8 @@ type jsonQuery struct {
 	Or       []*jsonQuery `json:"or"`
 }
 
-// clause is one of the terms of a WHERE in SQL: a path that has to find something in the metadata, or a
-// group in parentheses. It is joined to the one before it by AND or by OR.
+// clause is one of the terms of a WHERE in SQL: a path that has to find something in the metadata,
+// or a group in parentheses. It is joined to the one before it by AND or by OR.
 type clause struct {
 	or    bool
 	path  *jsonPath
@@ -46,8 +46,8 @@ type whereError struct{ text string }
 
 func (e *whereError) Error() string { return e.text }
 
-// compile makes the clauses that Zep makes. Like Zep, it joins a group within an "or" to what stands
-// before it by AND.
+// compile makes the clauses that Zep makes. Like Zep, it joins a group within an "or" to what
+// stands before it by AND.
 func (q *jsonQuery) compile(or bool) (clauses, error) {
 	if q == nil {
 		return nil, errPanic
@@ -102,8 +102,8 @@ func (c clause) holds(metadata map[string]any) bool {
 	return metadata != nil && c.path.exists(metadata)
 }
 
-// period is the "start_date" and "end_date" of a search's metadata, both included. A date that was not
-// sent does not matter. With a date that is null, nothing is in the period, as in SQL.
+// period is the "start_date" and "end_date" of a search's metadata, both included. A date that was
+// not sent does not matter. With a date that is null, nothing is in the period, as in SQL.
 type period struct {
 	start, end *time.Time
 	never      bool

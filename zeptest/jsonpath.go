@@ -9,17 +9,18 @@ import (
 	"github.com/theory/sqljson/path/ast"
 )
 
-// jsonPath is an SQL/JSON path of which [pathEvaluation] is known to make what PostgreSQL 15 does. All
-// others are refused, correct or not: an error in a test is better than a result that a real server
-// would not give.
+// jsonPath is an SQL/JSON path of which [pathEvaluation] is known to make what PostgreSQL 15 does.
+// All others are refused, correct or not: an error in a test is better than a result that a real
+// server would not give.
 type jsonPath struct{ root ast.Node }
 
 // maxPathLength keeps the parser's recursion from running out of stack.
 const maxPathLength = 64 << 10
 
-// plainText is read alike by the parser and by PostgreSQL 15. Outside quotes it has no comment, which
-// ends a word in PostgreSQL only; no escape, since the parser forgets one at the very end; and no levels
-// of .**, which the parser cuts to 32 bits. In quotes it has no escapes but those of JSON.
+// plainText is read alike by the parser and by PostgreSQL 15. Outside quotes it has no comment,
+// which ends a word in PostgreSQL only; no escape, since the parser forgets one at the very end;
+// and no levels of .**, which the parser cuts to 32 bits. In quotes it has no escapes but those of
+// JSON.
 var plainText = regexp.MustCompile(
 	`^([^"\\/{]|"([^"\\]|\\["\\/bfnrt]|\\u[0-9A-Fa-f]{4})*")*$`)
 
@@ -39,13 +40,14 @@ var errPathEnd = sqlError(syntaxErrorCode, "syntax error at end of jsonpath inpu
 
 // refusal is the error for a path that is not evaluated.
 func refusal(code, text, reason string) error {
-	return sqlError(code, fmt.Sprintf("zeptest cannot evaluate this jsonpath: %q: %s. It knows $, @, "+
-		`.key, .*, .**, [*], [0], [last], [0, 1 to last], .type(), .size(), ? (condition), ==, !=, <>, `+
-		`<, <=, >, >=, &&, ||, !(condition), (condition) is unknown, exists(path), starts with "text", `+
-		`like_regex "^(a|[b-d]{2}).*$" flag "i", and literals`, text, reason))
+	return sqlError(code, fmt.Sprintf("zeptest cannot evaluate this jsonpath: %q: %s. It knows "+
+		`$, @, .key, .*, .**, [*], [0], [last], [0, 1 to last], .type(), .size(), ? (condition), `+
+		`==, !=, <>, <, <=, >, >=, &&, ||, !(condition), (condition) is unknown, exists(path), `+
+		`starts with "text", like_regex "^(a|[b-d]{2}).*$" flag "i", and literals`, text, reason))
 }
 
-// parseJSONPath parses a path. An empty one, and one that ends too soon, get PostgreSQL's own error.
+// parseJSONPath parses a path. An empty one, and one that ends too soon, get PostgreSQL's own
+// error.
 func parseJSONPath(text string) (parsed *jsonPath, err error) {
 	defer func() {
 		if reason := recover(); reason != nil { // numbers that are too large for the parser
@@ -57,20 +59,23 @@ func parseJSONPath(text string) (parsed *jsonPath, err error) {
 		return nil, sqlError(invalidTextCode,
 			fmt.Sprintf("invalid input syntax for type jsonpath: \"%s\"", text))
 	case len(text) > maxPathLength:
-		return nil, refusal(notSupportedCode, text[:100], fmt.Sprintf("it has %d bytes", len(text)))
+		return nil, refusal(notSupportedCode, text[:100],
+			fmt.Sprintf("it has %d bytes", len(text)))
 	case !plainText.MatchString(text):
-		return nil, refusal(notSupportedCode, text, "it has a comment, a slash, a brace, an escape "+
-			"that is not of JSON, or an open quote")
+		return nil, refusal(notSupportedCode, text,
+			"it has a comment, a slash, a brace, an escape "+
+				"that is not of JSON, or an open quote")
 	}
 	p, err := path.Parse(text)
 	switch {
 	case err != nil && endsTooSoon(text, err):
 		return nil, errPathEnd
 	case err != nil:
-		return nil, refusal(syntaxErrorCode, text, strings.TrimPrefix(err.Error(), "path: parser: "))
+		return nil, refusal(syntaxErrorCode, text,
+			strings.TrimPrefix(err.Error(), "path: parser: "))
 	case p.IsStrict():
-		// It fails where a member is missing, and PostgreSQL may evaluate it for the records of other
-		// sessions too.
+		// It fails where a member is missing, and PostgreSQL may evaluate it for the records of
+		// other sessions too.
 		return nil, refusal(notSupportedCode, text, "it is strict")
 	}
 	if part := unfit(p.Root()); part != "" {
@@ -79,9 +84,9 @@ func parseJSONPath(text string) (parsed *jsonPath, err error) {
 	return &jsonPath{p.Root()}, nil
 }
 
-// endsTooSoon says whether a syntax error is that the path ends. The parser does not tell this from a
-// last token that is wrong. But it only gets as far as a quote behind the path, which is never closed, if
-// all before is right.
+// endsTooSoon says whether a syntax error is that the path ends. The parser does not tell this
+// from a last token that is wrong. But it only gets as far as a quote behind the path, which is
+// never closed, if all before is right.
 func endsTooSoon(text string, err error) bool {
 	if !strings.Contains(err.Error(), "syntax error") {
 		return false
@@ -96,9 +101,9 @@ var (
 	subscript    = regexp.MustCompile(`^[0-9]{1,9}$`)
 )
 
-// unfit returns a part of a path, from node on, that is not evaluated as PostgreSQL 15 does, or that may
-// fail, or "" if there is none. Arithmetic is not evaluated; nor are most methods: they are younger than
-// PostgreSQL 15, or fail for some values.
+// unfit returns a part of a path, from node on, that is not evaluated as PostgreSQL 15 does, or
+// that may fail, or "" if there is none. Arithmetic is not evaluated; nor are most methods: they
+// are younger than PostgreSQL 15, or fail for some values.
 func unfit(node ast.Node) string {
 	part := ""
 	for ; node != nil && part == ""; node = node.Next() {

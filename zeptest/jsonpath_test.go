@@ -30,7 +30,8 @@ func jsonPathCases() []jsonPathCase {
 		{`lax $.a`, `{"a":1}`, true},
 		{"$ .\ta [ * ]", `{"a":[1]}`, true},
 
-		// An object counts as an array of itself, and an array where a single item is wanted is unwrapped.
+		// An object counts as an array of itself, and an array where a single item is wanted is
+		// unwrapped.
 		{`$[*] ? (@.a == 1)`, `{"a":1}`, true},
 		{`$ ? (@.a == 1)`, `{"a":1}`, true},
 		{`$.a ? (@ == 1)`, `{"a":[2,1]}`, true},
@@ -116,7 +117,8 @@ func jsonPathCases() []jsonPathCase {
 		{`$ ? ((@.a == "1") is unknown)`, `{"a":1}`, true},
 		{`$ ? ((@.a == 2) is unknown)`, `{"a":1}`, false},
 
-		// A condition that is the whole path is a value, which is always found, be it false or unknown.
+		// A condition that is the whole path is a value, which is always found, be it false or
+		// unknown.
 		{`$.a == 1`, `{"a":2}`, true},
 		{`exists($.a)`, `{}`, true},
 		{`($.a == 1) ? (@ == true)`, `{"a":2}`, false},
@@ -250,8 +252,10 @@ func unknownPaths() []string {
 		`$ ? (@.a like_regex "[[:<:]]x")`, `$ ? (@.a like_regex "[[:alpha:]]")`,
 		`$ ? (@.a like_regex "(x)\\1")`, `$ ? (@.a like_regex "x(?=y)")`,
 		`$ ? (@.a like_regex "é" flag "i")`, `$ ? (@.a like_regex "a$|b")`,
-		`$ ? (@.a like_regex "[A-z]")`, `$ ? (@.a like_regex "(|x)")`, `$ ? (@.a like_regex "x+?")`,
-		`$ ? (@.a == 1e300)`, `$ ? (@.a == 0.1000000000000000)`, `$ ? (@.a == 1000000000000000000)`,
+		`$ ? (@.a like_regex "[A-z]")`, `$ ? (@.a like_regex "(|x)")`, `$ ? (@.a like_regex ` +
+			`"x+?")`,
+		`$ ? (@.a == 1e300)`, `$ ? (@.a == 0.1000000000000000)`, `$ ? (@.a == ` +
+			`1000000000000000000)`,
 		`$ ? (@.a == - -1)`, `$.a /* why */`, `$.\u0061`, `$."\u{61}"`, `$."\x61"`, "$.\"a\nb\"",
 		`$ ? (@.a == .5e400)`,
 	}
@@ -273,7 +277,7 @@ func wrongPaths() []string {
 	}
 }
 
-func TestJSONPathErrors(t *testing.T) {
+func TestJSONPath_Errors(t *testing.T) {
 	t.Parallel()
 	for _, path := range endlessPaths() {
 		_, err := parseJSONPath(path)
@@ -295,8 +299,10 @@ func TestJSONPathErrors(t *testing.T) {
 
 func FuzzJSONPath(f *testing.F) {
 	for _, path := range []string{
-		`$[*] ? (@.z == 1)`, `lax $.a.*."b c" ? (@ starts with "x" || !(exists($.a[*] ? (@ <> -1.5e3)) && @ >= null)).d`, `$[*] ? (`,
-		`strict $.a[0 to last]`, `$.**{2} ? ((@.size() + 1 > 2) is unknown)`, `$ ? (@.a like_regex "^x" flag "q")`, `$.a.datetime("HH24") < $v`,
+		`$[*] ? (@.z == 1)`, `lax $.a.*."b c" ? (@ starts with "x" || !(exists($.a[*] ? (@ <> ` +
+			`-1.5e3)) && @ >= null)).d`, `$[*] ? (`,
+		`strict $.a[0 to last]`, `$.**{2} ? ((@.size() + 1 > 2) is unknown)`, `$ ? (@.a ` +
+			`like_regex "^x" flag "q")`, `$.a.datetime("HH24") < $v`,
 		`- -1`, `$ ? (@ == 1e999)`, `99999999999999999999`, `$."\ud83d\ude00\u{1}" /* c */`,
 	} {
 		f.Add(path, `{"a":[{"b c":"x"},null,[1,true]],"b":{"a":-1.5},"z":1}`)
@@ -310,8 +316,10 @@ func FuzzJSONPath(f *testing.F) {
 		if json.Unmarshal([]byte(metadata), &object) != nil {
 			return
 		}
-		// Filters from the root within each other multiply, as all levels do, and may take forever.
-		if err == nil && len(metadata) < 500 && strings.Count(text, "$") < 5 && strings.Count(text, "**") < 3 {
+		// Filters from the root within each other multiply, as all levels do, and may take
+		// forever.
+		if err == nil && len(metadata) < 500 && strings.Count(text, "$") < 5 &&
+			strings.Count(text, "**") < 3 {
 			path.exists(asStored(object)) // no path fails at a record: it is refused before
 		}
 	})

@@ -9,16 +9,16 @@ import (
 	"github.com/theory/sqljson/path/ast"
 )
 
-// exists says whether the path finds anything in a JSON object, as jsonb_path_exists does. Numbers in the
-// object are of type [json.Number].
+// exists says whether the path finds anything in a JSON object, as jsonb_path_exists does. Numbers
+// in the object are of type [json.Number].
 func (p *jsonPath) exists(object map[string]any) bool {
 	e := &pathEvaluation{root: object, regexps: map[*ast.RegexNode]*regexp.Regexp{}}
 	return len(e.items(p.root, object, true)) > 0
 }
 
-// pathEvaluation evaluates a path in lax mode, step by step as PostgreSQL does. An array where a single
-// item is wanted is unwrapped, once; where an array is wanted, any other item counts as an array of
-// itself; and what is not there is skipped.
+// pathEvaluation evaluates a path in lax mode, step by step as PostgreSQL does. An array where a
+// single item is wanted is unwrapped, once; where an array is wanted, any other item counts as an
+// array of itself; and what is not there is skipped.
 type pathEvaluation struct {
 	root    any
 	current any // @
@@ -26,8 +26,8 @@ type pathEvaluation struct {
 	regexps map[*ast.RegexNode]*regexp.Regexp
 }
 
-// items returns what the path from node on finds in value. unwrap says whether an array is unwrapped by
-// a step that wants a single item.
+// items returns what the path from node on finds in value. unwrap says whether an array is
+// unwrapped by a step that wants a single item.
 func (e *pathEvaluation) items(node ast.Node, value any, unwrap bool) []any {
 	if node == nil {
 		return []any{value}
@@ -157,7 +157,8 @@ func subscriptValue(node ast.Node, size int) int {
 	return size - 1
 }
 
-// tristate is the result of a condition, in an order in which && is the minimum and || the maximum.
+// tristate is the result of a condition, in an order in which && is the minimum and || the
+// maximum.
 type tristate int
 
 const (
@@ -220,7 +221,8 @@ func (e *pathEvaluation) condition(node ast.Node, value any) tristate {
 		case ast.BinaryOr:
 			return max(e.condition(node.Left(), value), e.condition(node.Right(), value))
 		case ast.BinaryStartsWith:
-			return anyOf(e.operand(node.Left(), value), e.items(node.Right(), value, true), startsWith)
+			return anyOf(e.operand(node.Left(), value), e.items(node.Right(), value, true),
+				startsWith)
 		default:
 			return anyOf(e.operand(node.Left(), value), e.operand(node.Right(), value),
 				func(left, right any) tristate { return compare(op, left, right) })
@@ -239,7 +241,8 @@ func (e *pathEvaluation) operand(node ast.Node, value any) []any {
 	})
 }
 
-// anyOf is true if a pair of items holds; otherwise it is unknown if one of them is, and else false.
+// anyOf is true if a pair of items holds; otherwise it is unknown if one of them is, and else
+// false.
 func anyOf(left, right []any, holds func(left, right any) tristate) tristate {
 	result := isFalse
 	for _, l := range left {
@@ -271,8 +274,8 @@ func (e *pathEvaluation) regexp(node *ast.RegexNode) *regexp.Regexp {
 	return e.regexps[node]
 }
 
-// compare compares two items. null is unequal to all others, and other items of two types cannot be
-// compared, nor can objects and arrays.
+// compare compares two items. null is unequal to all others, and other items of two types cannot
+// be compared, nor can objects and arrays.
 func compare(op ast.BinaryOperator, left, right any) tristate {
 	leftType, rightType := typeName(left), typeName(right)
 	switch {

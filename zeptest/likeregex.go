@@ -11,14 +11,14 @@ import (
 	"github.com/theory/sqljson/path/ast"
 )
 
-// likeRegex returns the regular expression of a like_regex, if it is one that PostgreSQL 15 and Go match
-// alike: literal text, ., ^ and $ at the ends, \d, escaped punctuation, classes of letters, digits and
-// punctuation, groups, alternatives, and one of *, +, ?, {2}, {2,} and {2,3} behind each, with the flag
-// "i" or none.
+// likeRegex returns the regular expression of a like_regex, if it is one that PostgreSQL 15 and Go
+// match alike: literal text, ., ^ and $ at the ends, \d, escaped punctuation, classes of letters,
+// digits and punctuation, groups, alternatives, and one of *, +, ?, {2}, {2,} and {2,3} behind
+// each, with the flag "i" or none.
 //
-// It is translated for two differences. In PostgreSQL, no class matches a newline that does not name it;
-// and without regard to case, a letter matches itself in the other case only, but for Go "k" is the
-// Kelvin sign too.
+// It is translated for two differences. In PostgreSQL, no class matches a newline that does not
+// name it; and without regard to case, a letter matches itself in the other case only, but for Go
+// "k" is the Kelvin sign too.
 func likeRegex(node *ast.RegexNode) (*regexp.Regexp, error) {
 	pattern := node.Regexp().String()
 	t := &regexTranslation{}
@@ -191,7 +191,8 @@ func (t *regexTranslation) class() error {
 	return nil
 }
 
-// kind tells digits, capitals and small letters apart: a range within one of them is the same to both.
+// kind tells digits, capitals and small letters apart: a range within one of them is the same to
+// both.
 func kind(r rune) int {
 	switch {
 	case isDigit(r):

@@ -25,8 +25,8 @@ func (s *Server) Locked() []string {
 	return locked
 }
 
-// ReleaseLocks frees everything that is locked. The updates that wait go on, those of one record one
-// after the other.
+// ReleaseLocks frees everything that is locked. The updates that wait go on, those of one record
+// one after the other.
 func (s *Server) ReleaseLocks() {
 	s.locks.mu.Lock()
 	defer s.locks.mu.Unlock()
@@ -70,8 +70,9 @@ func newLocks() locks {
 	return locks{wait: 22 * time.Second, byID: map[string]*lock{}}
 }
 
-// lock takes the lock of a record for an update, or fails as the real server does. Without sticky locks,
-// or without metadata, there is none to take. The caller calls release when the update is over.
+// lock takes the lock of a record for an update, or fails as the real server does. Without sticky
+// locks, or without metadata, there is none to take. The caller calls release when the update is
+// over.
 func (s *Server) lock(r *http.Request, kind, id string, metadata map[string]any) (
 	release func(), err error,
 ) {
@@ -154,8 +155,8 @@ func (ls *locks) tryAcquire(kind, id string, waited bool) (held, taken *lock) {
 	return nil, taken
 }
 
-// overlap notes that an update of the given kind came while the lock was held, and says whether that
-// makes the two overlap.
+// overlap notes that an update of the given kind came while the lock was held, and says whether
+// that makes the two overlap.
 func (l *lock) overlap(kind string) bool {
 	if l.stuck || l.waited || l.kind == messageLock || kind == messageLock {
 		return false

@@ -84,9 +84,12 @@ func TestStickyLocks_Overlap(t *testing.T) {
 		paths  []string
 		locked []string
 	}{
-		"users":            {someMetadata, []string{"/user/a", "/user/b"}, []string{"user a", "user b"}},
-		"empty metadata":   {`{"metadata":{}}`, []string{"/user/a", "/user/b"}, []string{"user a", "user b"}},
-		"nobody":           {someMetadata, []string{"/user/x", "/user/y"}, []string{"user x", "user y"}},
+		"users": {someMetadata, []string{"/user/a", "/user/b"},
+			[]string{"user a", "user b"}},
+		"empty metadata": {`{"metadata":{}}`, []string{"/user/a", "/user/b"},
+			[]string{"user a", "user b"}},
+		"nobody": {someMetadata, []string{"/user/x", "/user/y"},
+			[]string{"user x", "user y"}},
 		"without metadata": {`{"email":"x"}`, []string{"/user/a", "/user/b"}, []string{}},
 		"sessions": {
 			someMetadata,
@@ -116,8 +119,8 @@ func TestStickyLocks_Overlap(t *testing.T) {
 	}
 }
 
-// TestStickyLocks_SameRecord has two updates of one record: the first leaves its lock, and the second
-// waits for it.
+// TestStickyLocks_SameRecord has two updates of one record: the first leaves its lock, and the
+// second waits for it.
 func TestStickyLocks_SameRecord(t *testing.T) {
 	t.Parallel()
 	s := newStickyServer(t, zeptest.WithLockWait(time.Millisecond))
@@ -143,8 +146,9 @@ func TestStickyLocks_UpdateOfLockedUser(t *testing.T) {
 	status, answer := send(t, s, "PATCH", "/user/a", someMetadata)
 	assert.GreaterOrEqual(t, time.Since(before), 20*time.Millisecond)
 	assert.Equal(t, 500, status)
-	assert.Equal(t, "failed to acquire advisory lock: retries exceeded. last result: 0, last error: "+
-		"failed to acquire advisory lock: failed to acquire advisory lock for a\n", answer)
+	assert.Equal(t,
+		"failed to acquire advisory lock: retries exceeded. last result: 0, last error: "+
+			"failed to acquire advisory lock: failed to acquire advisory lock for a\n", answer)
 
 	status, _ = send(t, s, "PATCH", "/user/a", `{"email":"x"}`)
 	assert.Equal(t, 200, status, "without metadata")
@@ -155,8 +159,8 @@ func TestStickyLocks_UpdateOfLockedUser(t *testing.T) {
 	assert.Equal(t, []string{"user a"}, s.Locked(), "an update that waits does not overlap")
 }
 
-// TestStickyLocks_NoAnswer has updates that are not answered until their client leaves, or the locks are
-// released.
+// TestStickyLocks_NoAnswer has updates that are not answered until their client leaves, or the
+// locks are released.
 func TestStickyLocks_NoAnswer(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

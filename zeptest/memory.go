@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// SetSummary gives a session a summary, as a real server does some time after messages have come. The
-// session's memory then has it, and a search in the summaries finds it.
+// SetSummary gives a session a summary, as a real server does some time after messages have come.
+// The session's memory then has it, and a search in the summaries finds it.
 //
-// The summary is of all messages but the last 6, half of the window. As on a real server, a memory that
-// is asked for without a number of messages leaves out those in the summary. SetSummary fails if there
-// is no such session.
+// The summary is of all messages but the last 6, half of the window. As on a real server, a memory
+// that is asked for without a number of messages leaves out those in the summary. SetSummary fails
+// if there is no such session.
 func (s *Server) SetSummary(sessionID, content string) error {
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()
@@ -54,7 +54,8 @@ type summary struct {
 	TokenCount        int            `json:"token_count"`
 }
 
-// latestSummary returns a session's summary, or what Zep sends for none. The caller holds the lock.
+// latestSummary returns a session's summary, or what Zep sends for none. The caller holds the
+// lock.
 func (s *store) latestSummary(sessionID string) summary {
 	if summaries := s.summariesOf[sessionID]; len(summaries) > 0 {
 		return summaries[len(summaries)-1]
@@ -62,8 +63,8 @@ func (s *store) latestSummary(sessionID string) summary {
 	return summary{UUID: nilUUID, RecentMessageUUID: nilUUID}
 }
 
-// getMemory answers with the last messages: as many as were asked for, or else the window of those that
-// are not in the summary.
+// getMemory answers with the last messages: as many as were asked for, or else the window of those
+// that are not in the summary.
 func (s *Server) getMemory(r *http.Request) (answer, error) {
 	lastN, err := intQuery(r, "lastn")
 	if err != nil {
@@ -100,8 +101,8 @@ func lastOf(keys []string, n int64) []string {
 	return keys[max(0, int64(len(keys))-n):]
 }
 
-// addMemory adds messages to a session. It makes the session if there is none, and undeletes it if it
-// was deleted, even if the messages are refused then.
+// addMemory adds messages to a session. It makes the session if there is none, and undeletes it if
+// it was deleted, even if the messages are refused then.
 func (s *Server) addMemory(r *http.Request) (answer, error) {
 	type Message message
 	type Summary summary
@@ -131,7 +132,8 @@ func (s *Server) addMemory(r *http.Request) (answer, error) {
 	return okAnswer, nil
 }
 
-// touchSession updates a session without changing it, and undeletes it, or adds it. The caller holds the lock.
+// touchSession updates a session without changing it, and undeletes it, or adds it. The caller
+// holds the lock.
 func (s *store) touchSession(sessionID string) error {
 	old, exists := s.sessions.byKey[sessionID]
 	if !exists {

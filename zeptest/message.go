@@ -20,7 +20,8 @@ func (s *Server) messageRoutes() []route {
 	}
 }
 
-// message is a message as it is sent. Its UpdatedAt is always zero: Zep leaves it out of every query.
+// message is a message as it is sent. Its UpdatedAt is always zero: Zep leaves it out of every
+// query.
 type message struct {
 	UUID       uuid           `json:"uuid"`
 	CreatedAt  time.Time      `json:"created_at"`
@@ -42,8 +43,9 @@ func (s *store) addMessages(sessionID string, messages []message) error {
 		_, exists := s.messages.byKey[string(m.UUID)]
 		switch {
 		case s.version.hasOldMemory() && sent[m.UUID]:
-			return storageError("failed to Create messages", storageError("failed to Create messages",
-				errors.New("ERROR: ON CONFLICT DO UPDATE command cannot affect row a second time "+
+			const failed = "failed to Create messages"
+			return storageError(failed, storageError(failed, errors.New(
+				"ERROR: ON CONFLICT DO UPDATE command cannot affect row a second time "+
 					"(SQLSTATE=21000)")))
 		case !s.version.hasOldMemory() && (exists || sent[m.UUID]):
 			return errors.New("failed to put messages: failed to create messages ERROR: " +
@@ -107,8 +109,8 @@ func (s *store) rawMessages(keys []string) []json.RawMessage {
 	return raw
 }
 
-// listMessages lists a page of a session's messages, by its number. A limit that is not a number counts
-// as 100, and such a page as the first.
+// listMessages lists a page of a session's messages, by its number. A limit that is not a number
+// counts as 100, and such a page as the first.
 func (s *Server) listMessages(r *http.Request) (answer, error) {
 	limit, err := intQuery(r, "limit")
 	if err != nil {
@@ -164,8 +166,8 @@ func malformedUUID(err error, more ...string) error {
 	return &statusError{http.StatusBadRequest, text}
 }
 
-// updateMessage merges metadata, and sets the token count to what was sent: to 0 if it was not. If the
-// body has a UUID, Zep updates that message, and answers with the one of the path.
+// updateMessage merges metadata, and sets the token count to what was sent: to 0 if it was not. If
+// the body has a UUID, Zep updates that message, and answers with the one of the path.
 func (s *Server) updateMessage(r *http.Request) (answer, error) {
 	key, malformed := parseUUID(r.PathValue("messageId"))
 	type Message message

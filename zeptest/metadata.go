@@ -11,14 +11,15 @@ import (
 	"time"
 )
 
-// systemKey is the key at the top of metadata that Zep drops from updates of sessions and messages.
+// systemKey is the key at the top of metadata that Zep drops from updates of sessions and
+// messages.
 const systemKey = "system"
 
 var errEmptyMetadata = errors.New("metadata cannot be empty")
 
-// asStored returns decoded metadata as it comes back from the database: numbers went through a float64
-// and are written without an exponent, as PostgreSQL writes a numeric, and a NUL, which PostgreSQL
-// cannot store, became the six characters \u0000.
+// asStored returns decoded metadata as it comes back from the database: numbers went through a
+// float64 and are written without an exponent, as PostgreSQL writes a numeric, and a NUL, which
+// PostgreSQL cannot store, became the six characters \u0000.
 func asStored(metadata map[string]any) map[string]any {
 	if metadata == nil {
 		return nil
@@ -58,8 +59,8 @@ func decodeNumbers(text []byte, v any) error {
 	return d.Decode(v)
 }
 
-// merge merges patch into metadata, which may be nil, and returns it. An object is merged deep into an
-// object. Everything else replaces what is there, null included.
+// merge merges patch into metadata, which may be nil, and returns it. An object is merged deep
+// into an object. Everything else replaces what is there, null included.
 func merge(metadata, patch map[string]any) map[string]any {
 	if metadata == nil {
 		metadata = map[string]any{}
@@ -76,9 +77,9 @@ func merge(metadata, patch map[string]any) map[string]any {
 	return metadata
 }
 
-// merger returns what turns a record's metadata into the updated one, to be called under the lock with
-// which the record is written. With racy updates the metadata was read and merged before, and what it
-// is when the record is written does not matter.
+// merger returns what turns a record's metadata into the updated one, to be called under the lock
+// with which the record is written. With racy updates the metadata was read and merged before, and
+// what it is when the record is written does not matter.
 func (s *Server) merger(
 	ctx context.Context, kind string, t *table, key string, patch map[string]any,
 ) func(map[string]any) map[string]any {

@@ -23,9 +23,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestJSONPath_AgainstPostgreSQL asks a real PostgreSQL what it makes of the paths of the other tests, and
-// of random ones. It starts a server of its own on loopback, or uses the one that ZEP_TEST_POSTGRES names
-// as psql takes it, such as "host=127.0.0.1 user=postgres".
+// TestJSONPath_AgainstPostgreSQL asks a real PostgreSQL what it makes of the paths of the other
+// tests, and of random ones. It starts a server of its own on loopback, or uses the one that
+// ZEP_TEST_POSTGRES names as psql takes it, such as "host=127.0.0.1 user=postgres".
 func TestJSONPath_AgainstPostgreSQL(t *testing.T) {
 	t.Parallel()
 	db := newPostgres(t)
@@ -106,7 +106,8 @@ func (db postgres) compare(t *testing.T, n int, random func(*rand.Rand) jsonPath
 	assert.Less(t, found, len(cases)*9/10)
 }
 
-// exist asks for each case whether the path finds anything: "true", "false", or the code of an error.
+// exist asks for each case whether the path finds anything: "true", "false", or the code of an
+// error.
 func (db postgres) exist(t *testing.T, cases []jsonPathCase) []string {
 	t.Helper()
 	var script bytes.Buffer
@@ -118,7 +119,8 @@ EXCEPTION WHEN OTHERS THEN RETURN SQLSTATE; END $fn$;
 	for _, test := range cases {
 		fmt.Fprintf(&script, "SELECT pg_temp.found($q$%s$q$, $q$%s$q$);\n", test.path, test.object)
 	}
-	psql := exec.Command(db.psql, "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-d", db.conninfo)
+	psql := exec.Command(db.psql, "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-d",
+		db.conninfo)
 	psql.Env = append(os.Environ(), "PGCLIENTENCODING=UTF8")
 	psql.Stdin = &script
 	output, err := psql.Output()
@@ -291,7 +293,8 @@ func randomValue(r *rand.Rand, depth int) string {
 func randomPattern(r *rand.Rand, depth int) string {
 	pattern := pick(r, "", "", "^")
 	for range 1 + r.Intn(4) {
-		atom := pick(r, "a", "B", "k", "S", "1", ".", `\.`, `\d`, "[a-k]", "[^ab]", "[A-Z0-9]", "[^0-9]",
+		atom := pick(r, "a", "B", "k", "S", "1", ".", `\.`, `\d`, "[a-k]", "[^ab]", "[A-Z0-9]",
+			"[^0-9]",
 			"[k_.-]", "é", "日", " ", "[a-]", `\\`, "[^k-s]", "[.]")
 		if depth > 0 && r.Intn(4) == 0 {
 			atom = "(" + strings.Trim(randomPattern(r, depth-1), "^$") + ")"
@@ -307,7 +310,8 @@ func randomPattern(r *rand.Rand, depth int) string {
 func randomText(r *rand.Rand) string {
 	var text string
 	for range r.Intn(7) {
-		text += pick(r, "a", "A", "b", "B", "k", "K", "s", "S", "1", "9", ".", "-", "_", " ", "\n", "é", "É",
+		text += pick(r, "a", "A", "b", "B", "k", "K", "s", "S", "1", "9", ".", "-", "_", " ", "\n",
+			"é", "É",
 			"日", "\u212a", "\u017f", "\u0663", `\`)
 	}
 	return text

@@ -6,17 +6,17 @@ import (
 	"sync"
 )
 
-// requestsKept is how many requests the log keeps: enough for a test to look at, and nothing beside
-// the million that another may send.
+// requestsKept is how many requests the log keeps: enough for a test to look at, and nothing
+// beside the million that another may send.
 const requestsKept = 1000
 
-// A Request is what the server noted of a request.
+// Request is what the server noted of a request.
 type Request struct {
 	Method string // as it was sent: "GET"
 	// URI is the path and query as they were sent, still escaped.
 	URI string
-	// Route is the template of the path without the base path, such as "/user/{userId}", or empty if
-	// the server doesn't have it.
+	// Route is the template of the path without the base path, such as "/user/{userId}", or empty
+	// if the server does not have it.
 	Route string
 }
 

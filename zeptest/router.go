@@ -14,16 +14,16 @@ const (
 	healthPath = "/healthz"
 )
 
-// route is one method of one path. Its template is relative to the base path, with names in braces for
-// the values that the handler reads with [http.Request.PathValue].
+// route is one method of one path. Its template is relative to the base path, with names in braces
+// for the values that the handler reads with [http.Request.PathValue].
 type route struct {
 	method   string
 	template string
 	handle   func(*http.Request) (answer, error)
 }
 
-// matched is what the router finds for a request's path: the routes of that path, one a method. They
-// share a template, since no path of Zep matches two.
+// matched is what the router finds for a request's path: the routes of that path, one a method.
+// They share a template, since no path of Zep matches two.
 type matched struct {
 	inAPI  bool // below the base path, where authentication comes before everything else
 	routes []route
@@ -38,9 +38,9 @@ func (m matched) template() string {
 	return m.routes[0].template
 }
 
-// match finds the routes of a request's path. Zep cleans the path first. If the client escaped it in
-// another way than Go does by default, Zep takes it as it was escaped: the values are then looked up
-// in their escaped form, and not found.
+// match finds the routes of a request's path. Zep cleans the path first. If the client escaped it
+// in another way than Go does by default, Zep takes it as it was escaped: the values are then
+// looked up in their escaped form, and not found.
 func (s *Server) match(r *http.Request) matched {
 	if isHealthCheck(r) {
 		return matched{routes: []route{{template: healthPath}}}
@@ -91,7 +91,8 @@ func isHealthCheck(r *http.Request) bool {
 		strings.EqualFold(r.URL.Path, healthPath)
 }
 
-// methods are those that Zep's router knows. Any other gets 405 on every path, before authentication.
+// methods are those that Zep's router knows. Any other gets 405 on every path, before
+// authentication.
 var methods = []string{
 	http.MethodConnect, http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodOptions,
 	http.MethodPatch, http.MethodPost, http.MethodPut, http.MethodTrace,
@@ -146,8 +147,8 @@ func (s *Server) handle(r *http.Request, m matched) answer {
 	return a
 }
 
-// setPathValues gives the handler the values of the path. A text in PostgreSQL cannot have a NUL byte,
-// and Zep's database driver drops it silently.
+// setPathValues gives the handler the values of the path. A text in PostgreSQL cannot have a NUL
+// byte, and Zep's database driver drops it silently.
 func setPathValues(r *http.Request, m matched) {
 	values := m.values
 	for _, segment := range strings.Split(m.template(), "/") {
@@ -190,8 +191,8 @@ const notFoundPage = `<html class="h-full">
 </html>
 `
 
-// unknownPath is the answer for a path that the server does not have. A record that is not there has
-// another: a plain "not found".
+// unknownPath is the answer for a path that the server does not have. A record that is not there
+// has another: a plain "not found".
 func (s *Server) unknownPath() answer {
 	if !s.webUI {
 		return textAnswer(http.StatusNotFound, "404 page not found")

@@ -16,7 +16,8 @@ const mmr = "mmr"
 const (
 	defaultLambda = 0.5
 
-	// mmrPool is how many times the limit MMR picks its results from, and mmrPoolMin the least number.
+	// mmrPool is how many times the limit MMR picks its results from, and mmrPoolMin the least
+	// number.
 	mmrPool    = 2
 	mmrPoolMin = 10
 )
@@ -109,7 +110,8 @@ func (s *Server) searchMemory(r *http.Request) (answer, error) {
 	embedding := func(r memorySearchResult) []float32 { return r.Embedding }
 	ranked, err := rankedByRelevance(results, embedding, query, req.MMRLambda, limit)
 	if err != nil {
-		return answer{}, storageError("error applying mmr", storageError("error applying mmr", err))
+		return answer{}, storageError("error applying mmr",
+			storageError("error applying mmr", err))
 	}
 	return jsonAnswer(ranked)
 }
@@ -185,8 +187,8 @@ func firstOf[T any](results []T, limit int64) []T {
 	return results
 }
 
-// rankedByRelevance picks results by their marginal relevance. All must have vectors as long as the
-// query.
+// rankedByRelevance picks results by their marginal relevance. All must have vectors as long as
+// the query.
 func rankedByRelevance[T any](
 	results []T, vector func(T) []float32, query []float32, lambda float32, limit int64,
 ) ([]T, error) {

@@ -30,13 +30,16 @@ func find(t *testing.T, s *zeptest.Server, query, body string) []string {
 	return found
 }
 
-func TestSearchRanks(t *testing.T) {
+func TestSearch_Ranks(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	addMessages(t, s, "s", "the weather in Oslo", "a recipe for bread", "bread, butter", "Bread!", "shoes")
+	addMessages(t, s, "s", "the weather in Oslo", "a recipe for bread", "bread, butter", "Bread!",
+		"shoes")
 	addMessages(t, s, "other", "bread")
-	assert.Equal(t, []string{"Bread!", "bread, butter", "a recipe for bread"}, find(t, s, "?limit=3", `{"text":"bread"}`))
-	assert.Equal(t, "the weather in Oslo", find(t, s, "", `{"text":"how is the weather in OSLO?"}`)[0])
+	assert.Equal(t, []string{"Bread!", "bread, butter", "a recipe for bread"},
+		find(t, s, "?limit=3", `{"text":"bread"}`))
+	assert.Equal(t, "the weather in Oslo", find(t, s, "",
+		`{"text":"how is the weather in OSLO?"}`)[0])
 	assert.Len(t, find(t, s, "", `{"text":"bread"}`), 5)
 	assert.Len(t, find(t, s, "?limit=-1", `{"text":"bread"}`), 5)
 
@@ -51,23 +54,26 @@ func TestSearchRanks(t *testing.T) {
 	assert.Len(t, find(t, s, "", `{"text":"more"}`), 10, "10 unless asked for")
 }
 
-func TestSearchMMR(t *testing.T) {
+func TestSearch_MMR(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	addMessages(t, s, "s", "fresh bread", "fresh bread, fresh bread", "bread knife", "shoes")
-	assert.Equal(t, []string{"fresh bread", "fresh bread, fresh bread"}, find(t, s, "?limit=2", `{"text":"fresh bread today"}`))
+	assert.Equal(t, []string{"fresh bread", "fresh bread, fresh bread"},
+		find(t, s, "?limit=2", `{"text":"fresh bread today"}`))
 	assert.Equal(t, []string{"fresh bread", "fresh bread, fresh bread"},
 		find(t, s, "?limit=2", `{"text":"fresh bread today","search_type":"mmr","mmr_lambda":1}`))
 	assert.Equal(t, []string{"fresh bread", "shoes"},
-		find(t, s, "?limit=2", `{"text":"fresh bread today","search_type":"mmr","mmr_lambda":0.1}`))
+		find(t, s, "?limit=2",
+			`{"text":"fresh bread today","search_type":"mmr","mmr_lambda":0.1}`))
 	assert.Empty(t, find(t, s, "?limit=-1", `{"text":"bread","search_type":"mmr"}`))
 
-	status, answer := send(t, s, "POST", "/sessions/s/search", `{"search_type":"mmr","metadata":{"start_date":"2020-01-01"}}`)
+	status, answer := send(t, s, "POST", "/sessions/s/search",
+		`{"search_type":"mmr","metadata":{"start_date":"2020-01-01"}}`)
 	assert.Equal(t, 500, status, "without a text there is nothing to be like")
 	assert.Contains(t, answer, "query embedding width does not match embedding vector width")
 }
 
-func TestSearchFilters(t *testing.T) {
+func TestSearch_Filters(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	for _, message := range []string{
@@ -89,8 +95,12 @@ func TestSearchFilters(t *testing.T) {
 	zone := time.FixedZone("", 3600)
 	const micros = "2006-01-02T15:04:05.000000Z07:00"
 	yesterday := time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly)
-	const n1, n2, n3, y = `{"jsonpath":"$[*] ? (@.n == 1)"}`, `{"jsonpath":"$[*] ? (@.n == 2)"}`, `{"jsonpath":"$[*] ? (@.n == 3)"}`,
-		`{"jsonpath":"$.tags[*] ? (@ == 'y')"}` // single quotes are taken for double ones
+	const (
+		n1 = `{"jsonpath":"$[*] ? (@.n == 1)"}`
+		n2 = `{"jsonpath":"$[*] ? (@.n == 2)"}`
+		n3 = `{"jsonpath":"$[*] ? (@.n == 3)"}`
+		y  = `{"jsonpath":"$.tags[*] ? (@ == 'y')"}` // single quotes are taken for double ones
+	)
 	for _, test := range []struct {
 		metadata string
 		want     []string // latest first
@@ -131,12 +141,18 @@ func TestSearchFilters(t *testing.T) {
 	for _, test := range []struct{ body, answer string }{
 		{`{"metadata":{}}`, "empty query"},
 		{`{"text":"a","search_scope":"all"}`, "invalid search scope"},
-		{`{"metadata":{"where":{"jsonpath":"$ ? (@.a"}}}`, failed + "ERROR: syntax error at end of jsonpath input (SQLSTATE=42601))\n"},
-		{`{"metadata":{"where":{"or":[{"jsonpath":"strict $"}]}}}`, failed + `ERROR: zeptest cannot evaluate this jsonpath: "strict $"`},
-		{`{"metadata":{"where":5}}`, "storage error: error applying metadata filter (original error: storage error: " +
-			"error unmarshalling metadata (original error: json: cannot unmarshal number into Go value of type postgres.JSONQuery))\n"},
+		{`{"metadata":{"where":{"jsonpath":"$ ? (@.a"}}}`, failed +
+			"ERROR: syntax error at end of jsonpath input (SQLSTATE=42601))\n"},
+		{`{"metadata":{"where":{"or":[{"jsonpath":"strict $"}]}}}`, failed +
+			`ERROR: zeptest cannot evaluate this jsonpath: "strict $"`},
+		{`{"metadata":{"where":5}}`, "storage error: error applying metadata filter " +
+			"(original error: storage error: error unmarshalling metadata (original error: " +
+			"json: cannot unmarshal number into Go value of type postgres.JSONQuery))\n"},
+		{`{"metadata":{"where":{"and":[{"jsonpath":5}]}}}`,
+			"json: cannot unmarshal number into Go struct field JSONQuery."},
 		{`{"metadata":{"start_date":"yesterday"}}`, failed + "zeptest cannot read the date"},
-		{`{"metadata":{"end_date":5}}`, failed + "zeptest cannot compare times with the end_date 5"},
+		{`{"metadata":{"end_date":5}}`, failed +
+			"zeptest cannot compare times with the end_date 5"},
 	} {
 		for _, session := range []string{"s", "nobody's"} {
 			status, answer := send(t, s, "POST", "/sessions/"+session+"/search", test.body)
@@ -144,7 +160,8 @@ func TestSearchFilters(t *testing.T) {
 			assert.Contains(t, answer, test.answer)
 		}
 	}
-	status, answer := send(t, s, "POST", "/sessions/s/search", `{"metadata":{"where":{"and":[null]}}}`)
+	status, answer := send(t, s, "POST", "/sessions/s/search",
+		`{"metadata":{"where":{"and":[null]}}}`)
 	assert.Equal(t, 500, status)
 	assert.Empty(t, answer)
 	status, _ = send(t, s, "POST", "/sessions/s/search?limit=x", `{"text":"a"}`)
@@ -176,9 +193,9 @@ func TestDelayedEnrichment(t *testing.T) {
 	assert.Contains(t, answer, `"document_count":1,"document_embedded_count":1`)
 }
 
-// TestDelayedEnrichment_OfDocuments shows that a search lists documents that are not embedded yet first,
-// with a score of 0, whatever it is for, and counts them into the limit.
-func TestDelayedEnrichment_OfDocuments(t *testing.T) {
+// TestDelayedEnrichment_Documents shows that a search lists documents that are not embedded yet
+// first, with a score of 0, whatever it is for, and counts them into the limit.
+func TestDelayedEnrichment_Documents(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, zeptest.WithDelayedEnrichment())
 	addCollection(t, s, "docs", 384, true)
@@ -228,7 +245,7 @@ func TestEmbeddingDimensions(t *testing.T) {
 	assert.Panics(t, func() { zeptest.WithEmbeddingDimensions(0) })
 }
 
-func TestSearchIsTheSameInEveryRun(t *testing.T) {
+func TestSearch_Repeatable(t *testing.T) {
 	t.Parallel()
 	contents := make([]string, 100)
 	for i := range contents {
@@ -238,7 +255,8 @@ func TestSearchIsTheSameInEveryRun(t *testing.T) {
 	for range 3 {
 		s := newServer(t)
 		addMessages(t, s, "s", contents...)
-		found := find(t, s, "?limit=50", `{"text":"number 3","search_type":"mmr","mmr_lambda":0.3}`)
+		found := find(t, s, "?limit=50",
+			`{"text":"number 3","search_type":"mmr","mmr_lambda":0.3}`)
 		assert.Len(t, found, 50)
 		if first == nil {
 			first = found

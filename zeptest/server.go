@@ -57,7 +57,8 @@ func NewServer(opts ...Option) *Server {
 		opt(s)
 	}
 	s.store.version = s.version
-	s.routes = slices.Concat(s.userRoutes(), s.sessionRoutes(), s.memoryRoutes(), s.messageRoutes(),
+	s.routes = slices.Concat(s.userRoutes(), s.sessionRoutes(), s.memoryRoutes(),
+		s.messageRoutes(),
 		s.collectionRoutes(), s.documentRoutes())
 	s.serve()
 	return s
@@ -70,8 +71,8 @@ func (s *Server) Client(opts ...zep.Option) (*zep.Client, error) {
 	return zep.NewClient(slices.Concat(own, opts)...)
 }
 
-// Close stops the server. It cuts off the requests that are under way, delayed ones too, and does not
-// wait for any client. A second call does nothing.
+// Close stops the server. It cuts off the requests that are under way, delayed ones too, and does
+// not wait for any client. A second call does nothing.
 func (s *Server) Close() {
 	s.closeOnce.Do(func() {
 		close(s.done)

@@ -9,8 +9,8 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// SeedSessions adds n sessions without going through HTTP. It calls session with 0 to n-1 to get them.
-// It stops at the first that the API would refuse, and returns why.
+// SeedSessions adds n sessions without going through HTTP. It calls session with 0 to n-1 to get
+// them. It stops at the first that the API would refuse, and returns why.
 func (s *Server) SeedSessions(n int, session func(i int) zep.CreateSessionRequest) error {
 	for i := range n {
 		if err := s.seedSession(session(i)); err != nil {
@@ -171,8 +171,8 @@ func (s *Server) deleteSession(r *http.Request) (answer, error) {
 	return okAnswer, nil
 }
 
-// deleteSession soft-deletes a session with what it has, and says whether there was one. The caller
-// holds the lock.
+// deleteSession soft-deletes a session with what it has, and says whether there was one. The
+// caller holds the lock.
 func (s *store) deleteSession(sessionID string) bool {
 	found, exists := s.sessions.get(sessionID)
 	if !exists {
@@ -200,4 +200,7 @@ func (s *store) removeSession(sessionID string) {
 	s.sessions.remove(s.sessions.byKey[sessionID])
 }
 
-func (s *Server) listSessions(r *http.Request) (answer, error) { return s.list(r, s.store.sessions) }
+func (s *Server) listSessions(r *http.Request) (answer,
+	error) {
+	return s.list(r, s.store.sessions)
+}

@@ -12,15 +12,16 @@ import (
 )
 
 // store is the database: one table a resource, and one lock for them all, because deleting a user
-// touches its sessions, and deleting a session its messages. Rows are never changed, only replaced:
-// what was read under the lock may be sent without it. Collections and documents are not rows, and
-// are only read and sent under the lock.
+// touches its sessions, and deleting a session its messages. Rows are never changed, only
+// replaced: what was read under the lock may be sent without it. Collections and documents are not
+// rows, and are only read and sent under the lock.
 type store struct {
 	mu       sync.RWMutex
 	users    *table
 	sessions *table
 	messages *table
-	// sessionsOf has the session ids of each user id, deleted ones too, in the order of their creation.
+	// sessionsOf has the session ids of each user id, deleted ones too, in the order of their
+	// creation.
 	sessionsOf map[string][]string
 	// messagesOf and summariesOf have what each session id has, in order, deleted ones aside.
 	messagesOf        map[string][]string // UUIDs
@@ -52,8 +53,8 @@ func newStore() store {
 	}
 }
 
-// now returns the time for a record that is written, in microseconds as PostgreSQL has it. It never
-// returns the same time twice, so that an update always shows. The caller holds the lock.
+// now returns the time for a record that is written, in microseconds as PostgreSQL has it. It
+// never returns the same time twice, so that an update always shows. The caller holds the lock.
 func (s *store) now() time.Time {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	if !now.After(s.lastTime) {
@@ -63,8 +64,8 @@ func (s *store) now() time.Time {
 	return now
 }
 
-// row is a record in the form in which it is sent. As JSON, a million of them fit in memory, and a page
-// costs little more than copying it.
+// row is a record in the form in which it is sent. As JSON, a million of them fit in memory, and a
+// page costs little more than copying it.
 type row struct {
 	id      int64
 	key     string // user_id, session_id, or a message's UUID
@@ -76,7 +77,8 @@ type row struct {
 func newRow(id int64, key string, record any) *row {
 	text, err := json.Marshal(record)
 	if err != nil {
-		panic(fmt.Sprintf("zeptest: a record that was decoded from JSON cannot be encoded: %v", err))
+		panic(fmt.Sprintf("zeptest: a record that was decoded from JSON cannot be encoded: %v",
+			err))
 	}
 	return &row{id: id, key: key, json: text}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// SeedUsers adds n users without going through HTTP. It calls user with 0 to n-1 to get them. It stops
-// at the first that the API would refuse, and returns why.
+// SeedUsers adds n users without going through HTTP. It calls user with 0 to n-1 to get them. It
+// stops at the first that the API would refuse, and returns why.
 func (s *Server) SeedUsers(n int, user func(i int) zep.CreateUserRequest) error {
 	for i := range n {
 		if err := s.seedUser(user(i)); err != nil {
@@ -114,7 +114,8 @@ func (s *Server) getUser(r *http.Request) (answer, error) {
 	return rowAnswer(http.StatusOK, found), nil
 }
 
-// updateUserRequest is an UpdateUserRequest of Zep. The user_id in it is ignored: that of the path counts.
+// updateUserRequest is an UpdateUserRequest of Zep. The user_id in it is ignored: that of the path
+// counts.
 type updateUserRequest struct {
 	UUID      uuid           `json:"uuid"`
 	UserID    string         `json:"user_id"`
@@ -170,9 +171,9 @@ func (s *Server) mergeUser(r *http.Request, userID string, req updateUserRequest
 	return rowAnswer(http.StatusOK, updated), nil
 }
 
-// deleteUser deletes the sessions of a user, each by itself, and then the user. It stops when the client
-// leaves, or when one of the sessions is gone: the sessions that it has deleted by then stay deleted,
-// softly. With the user, all sessions that the user ever had are removed for good.
+// deleteUser deletes the sessions of a user, each by itself, and then the user. It stops when the
+// client leaves, or when one of the sessions is gone: the sessions that it has deleted by then
+// stay deleted, softly. With the user, all sessions that the user ever had are removed for good.
 func (s *Server) deleteUser(r *http.Request) (answer, error) {
 	userID := r.PathValue("userId")
 	steps := 1
@@ -212,8 +213,8 @@ func (s *store) liveSessionsOf(userID string) []string {
 	return live
 }
 
-// removeUser removes a user, with all sessions and what they have, and says whether there was one. The
-// caller holds the lock.
+// removeUser removes a user, with all sessions and what they have, and says whether there was one.
+// The caller holds the lock.
 func (s *store) removeUser(userID string) bool {
 	found, exists := s.users.get(userID)
 	if !exists {

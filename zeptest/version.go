@@ -19,8 +19,9 @@ const (
 
 var newestVersion = parseServerVersion("0.27.2")
 
-// parseServerVersion reads the version at the beginning of a text. It panics if the server does not
-// know how that version behaves. A text that does not begin with a number is a build of the newest.
+// parseServerVersion reads the version at the beginning of a text. It panics if the server does
+// not know how that version behaves. A text that does not begin with a number is a build of the
+// newest.
 func parseServerVersion(text string) serverVersion {
 	v := serverVersion{header: text, minor: newestMinor}
 	number, _, _ := strings.Cut(text, "-")
@@ -50,8 +51,8 @@ func (v serverVersion) keepsMessageTimes() bool { return v.minor <= 16 }
 // searchesFindOr404 says whether a memory search that finds nothing is answered with 404.
 func (v serverVersion) searchesFindOr404() bool { return v.minor <= 18 }
 
-// hasOldMemory says whether the memory is that of the releases up to 0.19: a session without messages
-// has none, and a message with a UUID that is taken replaces the one that has it.
+// hasOldMemory says whether the memory is that of the releases up to 0.19: a session without
+// messages has none, and a message with a UUID that is taken replaces the one that has it.
 func (v serverVersion) hasOldMemory() bool { return v.minor <= 19 }
 
 // window returns the messages of a memory that is asked for without a number of messages.
@@ -71,7 +72,8 @@ func (v serverVersion) capitalizesCreate() bool { return v.minor <= 19 }
 // hasMessageRoutes says whether there are paths below /sessions/{sessionId}/messages.
 func (v serverVersion) hasMessageRoutes() bool { return v.minor >= 21 }
 
-// failsLockedUsers says whether the update of a locked user ends in an error. Before, it never ends.
+// failsLockedUsers says whether the update of a locked user ends in an error. Before, it never
+// ends.
 func (v serverVersion) failsLockedUsers() bool { return v.minor >= 27 }
 
 // create is the verb in the errors of collections and documents.
