@@ -55,25 +55,30 @@ func leaveLocked(t *testing.T, s *zeptest.Server, paths ...string) {
 	}
 }
 
-// overlap updates records, each update being under way until all have come.
-func overlap(t *testing.T, s *zeptest.Server, body string, paths ...string) {
+// overlap updates records of a new server, each update being held back so that it overlaps with the
+// others. If fewer records than wanted are locked then, they may have come too late for that: then it
+// tries once more, with longer updates.
+func overlap(
+	t *testing.T, wantLocked int, body string, paths []string, opts ...zeptest.Option,
+) *zeptest.Server {
 	t.Helper()
-	s.Inject(zeptest.Fault{
-		Method: "PATCH",
-		Apply:  true,
-		Delay:  time.Second,
-		Times:  len(paths),
-	})
-	var wg sync.WaitGroup
-	for _, path := range paths {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			_, err := try(s, "PATCH", path, body)
-			assert.NoError(t, err)
-		}()
+	for delay := 100 * time.Millisecond; ; delay *= 5 {
+		s := newStickyServer(t, opts...)
+		s.Inject(zeptest.Fault{Method: "PATCH", Apply: true, Delay: delay, Times: len(paths)})
+		var wg sync.WaitGroup
+		for _, path := range paths {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				_, err := try(s, "PATCH", path, body)
+				assert.NoError(t, err)
+			}()
+		}
+		wg.Wait()
+		if len(s.Locked()) >= wantLocked || delay > 10*time.Second {
+			return s
+		}
 	}
-	wg.Wait()
 }
 
 func TestStickyLocks_Overlap(t *testing.T) {
@@ -106,8 +111,7 @@ func TestStickyLocks_Overlap(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newStickyServer(t)
-			overlap(t, s, test.body, test.paths...)
+			s := overlap(t, len(test.locked), test.body, test.paths)
 			assert.Equal(t, test.locked, s.Locked())
 			s.ReleaseLocks()
 			assert.Empty(t, s.Locked())
@@ -123,8 +127,8 @@ func TestStickyLocks_Overlap(t *testing.T) {
 // second waits for it.
 func TestStickyLocks_SameRecord(t *testing.T) {
 	t.Parallel()
-	s := newStickyServer(t, zeptest.WithLockWait(time.Millisecond))
-	overlap(t, s, someMetadata, "/user/a", "/user/a")
+	s := overlap(t, 1, someMetadata, []string{"/user/a", "/user/a"},
+		zeptest.WithLockWait(time.Millisecond))
 	assert.Equal(t, []string{"user a"}, s.Locked())
 	status, _ := send(t, s, "PATCH", "/user/a", someMetadata)
 	assert.Equal(t, 500, status)
@@ -133,9 +137,15 @@ func TestStickyLocks_SameRecord(t *testing.T) {
 func TestStickyLocks_OffByDefault(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	addUsers(t, s, "a", "b")
-	overlap(t, s, someMetadata, "/user/a", "/user/b", "/user/a")
+	addUsers(t, s, "a")
+	s.Inject(zeptest.Fault{Apply: true, Delay: time.Hour})
+	ctx, leave := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer leave()
+	_, err := tryContext(ctx, s, "PATCH", "/user/a", someMetadata)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
 	assert.Empty(t, s.Locked())
+	status, _ := send(t, s, "PATCH", "/user/a", someMetadata)
+	assert.Equal(t, 200, status)
 }
 
 func TestStickyLocks_UpdateOfLockedUser(t *testing.T) {
@@ -201,6 +211,33 @@ func TestStickyLocks_NoAnswer(t *testing.T) {
 			assert.Equal(t, 200, (<-answers).StatusCode)
 		})
 	}
+}
+
+// TestStickyLocks_Waited has an update that gets its lock when the locks are released, while another
+// one comes.
+func TestStickyLocks_Waited(t *testing.T) {
+	t.Parallel()
+	s := newStickyServer(t)
+	leaveLocked(t, s, "/sessions/s")
+	s.Inject(zeptest.Fault{Method: "PATCH", Apply: true, Delay: 300 * time.Millisecond})
+	answered := make(chan int)
+	before := s.Requests()
+	go func() {
+		answer, err := try(s, "PATCH", "/sessions/s", `{"metadata":{"waited":true}}`)
+		assert.NoError(t, err)
+		answered <- answer.StatusCode
+	}()
+	require.Eventually(t, func() bool { return s.Requests() > before },
+		10*time.Second, time.Millisecond)
+	s.ReleaseLocks()
+	require.Eventually(t, func() bool {
+		_, answer := send(t, s, "GET", "/sessions/s", "")
+		return decode[record](t, answer).Metadata["waited"] == true
+	}, 10*time.Second, time.Millisecond)
+	status, _ := send(t, s, "PATCH", "/user/a", someMetadata)
+	assert.Equal(t, 200, status)
+	assert.Equal(t, 200, <-answered)
+	assert.Empty(t, s.Locked())
 }
 
 // TestStickyLocks_Cut has updates whose client leaves before the answer. What they did, they did.

@@ -27,10 +27,11 @@ type Server struct {
 	racy    bool
 	sticky  bool
 
-	http   *http.Server
-	served chan struct{}  // closed when no connection is accepted any more
-	conns  sync.WaitGroup // the accepted connections that are not closed
-	routes []route
+	http     *http.Server
+	listener net.Listener
+	served   chan struct{}  // closed when no connection is accepted any more
+	conns    sync.WaitGroup // the accepted connections that are not closed
+	routes   []route
 
 	store  store
 	locks  locks
@@ -76,9 +77,8 @@ func (s *Server) Client(opts ...zep.Option) (*zep.Client, error) {
 func (s *Server) Close() {
 	s.closeOnce.Do(func() {
 		close(s.done)
-		_ = s.http.Close()
-		<-s.served
-		// A connection that was accepted during the first Close may have escaped it.
+		_ = s.listener.Close()
+		<-s.served // now all accepted connections are known to the http.Server
 		_ = s.http.Close()
 		s.conns.Wait()
 	})
@@ -109,6 +109,7 @@ func (s *Server) serve() {
 			panic(fmt.Sprintf("zeptest: no free loopback port: %v", err))
 		}
 	}
+	s.listener = listener
 	s.URL = "http://" + listener.Addr().String()
 	s.http = &http.Server{
 		Handler:  s,
