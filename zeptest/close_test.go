@@ -18,7 +18,7 @@ import (
 	"github.com/zep-go/zep/zeptest"
 )
 
-// TestClose has clients that would hold up a server which waits for them.
+// TestClose has clients that never finish: Close must not wait for them.
 func TestClose(t *testing.T) {
 	t.Parallel()
 	halfABody := func(t *testing.T, s *zeptest.Server) {
@@ -94,7 +94,7 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// TestClose_WhileClientsConnect closes servers that are being connected to all the time.
+// TestClose_WhileClientsConnect closes servers to which clients keep connecting.
 func TestClose_WhileClientsConnect(t *testing.T) {
 	t.Parallel()
 	for range 50 {
@@ -130,8 +130,8 @@ func TestClose_WhileClientsConnect(t *testing.T) {
 	}
 }
 
-// TestServer_WritesNothingToStderr runs itself once more, with a header that net/http complains
-// of.
+// TestServer_WritesNothingToStderr runs itself in another process, with a header that net/http
+// logs.
 func TestServer_WritesNothingToStderr(t *testing.T) {
 	t.Parallel()
 	const again = "ZEPTEST_TEST_STDERR"
@@ -172,7 +172,7 @@ func dial(t *testing.T, s *zeptest.Server) net.Conn {
 	return conn
 }
 
-// goTry sends a request that is to be cut off.
+// goTry sends a request that Close cuts off.
 func goTry(t *testing.T, s *zeptest.Server, method, path, body string) {
 	done := make(chan struct{})
 	go func() {

@@ -65,8 +65,8 @@ func TestDeleteUser_RemovesSessionsForGood(t *testing.T) {
 	assert.Empty(t, sessionsOf(t, s, "u"))
 }
 
-// TestDeleteUser_CutOff cuts off a delete after the first session: the user stays, with the
-// others.
+// TestDeleteUser_CutOff cuts off a delete after the first session. The user stays, with the other
+// sessions.
 func TestDeleteUser_CutOff(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]zeptest.Fault{
@@ -101,7 +101,7 @@ func TestDeleteUser_CutOff(t *testing.T) {
 			assert.Equal(t, 200, status)
 			assert.Equal(t, []string{"2", "3"}, sessionsOf(t, s, "u"))
 			status, text := send(t, s, "POST", "/sessions", `{"session_id":"1"}`)
-			assert.Equal(t, 400, status, text) // it is deleted softly as yet
+			assert.Equal(t, 400, status, text) // it is only soft-deleted
 
 			status, _ = send(t, s, "DELETE", "/user/u", "")
 			assert.Equal(t, 200, status)
@@ -111,8 +111,8 @@ func TestDeleteUser_CutOff(t *testing.T) {
 	}
 }
 
-// TestDeleteUser_Twice has a second delete that reads which sessions there are, and then finds
-// that the first has deleted one of them meanwhile.
+// TestDeleteUser_Twice has two deletes of one user. One of the sessions that the second has found
+// is deleted meanwhile: the second is answered with 404, although the user is there.
 func TestDeleteUser_Twice(t *testing.T) {
 	t.Parallel()
 	s := newServerWithSessions(t)

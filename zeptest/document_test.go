@@ -274,14 +274,14 @@ func TestDocumentUpdates(t *testing.T) {
 		`{"uuids":["`+strings.ToUpper(uuids[0])+`","`+uuid1+`"]}`))
 	assert.Equal(t, []string{"2=b"}, listDocuments(t, s, "docs", `{"document_ids":["2","2","9"]}`))
 
-	// The metadata is replaced; what was written last comes last.
+	// The metadata is replaced. The document that was written last comes last.
 	status, answer := send(t, s, "PATCH", one, `{"metadata":{"z":1}}`)
 	require.Equal(t, 200, status, answer)
 	assert.Equal(t, []string{"2=b", "=c", "1=a"}, listDocuments(t, s, "docs", `{}`))
 	_, answer = send(t, s, "GET", one, "")
 	assert.Equal(t, map[string]any{"z": 1.0}, decode[documentRecord](t, answer).Metadata)
 
-	// What one of a list changes, the others lose.
+	// A field that one update of a list has is emptied in the documents of the others.
 	status, answer = send(t, s, "PATCH", list+"update",
 		`[{"uuid":"`+uuids[0]+`","document_id":"one"},{"uuid":"`+uuids[1]+`","metadata":{"k":9}}]`)
 	require.Equal(t, 200, status, answer)
@@ -395,7 +395,7 @@ func TestDocumentSearch(t *testing.T) {
 	assert.Len(t, findDocuments(t, s, "other", "", `{"metadata":{"a":1}}`).Results, 1)
 }
 
-// TestAddDocuments_Concurrent adds batches from many sides: each is stored whole, in its order.
+// TestAddDocuments_Concurrent adds batches concurrently. Each is stored whole, in its order.
 func TestAddDocuments_Concurrent(t *testing.T) {
 	t.Parallel()
 	const workers, batches, size = 8, 5, 10

@@ -47,7 +47,7 @@ func ExampleServer_Inject() {
 		log.Fatal(err)
 	}
 
-	// A proxy that loses the answer: the user is there all the same.
+	// A proxy loses the answer. The user is added all the same.
 	server.Inject(zeptest.Fault{
 		Method: http.MethodPost,
 		Route:  "/user",

@@ -13,7 +13,8 @@ import (
 	"github.com/zep-go/zep/zeptest"
 )
 
-// TestFaults injects a fault, adds a user, and looks what the client got and what the server has.
+// TestFaults injects a fault, adds a user, and compares what the client got with what the server
+// has.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	busy := http.Header{"Retry-After": {"7"}}
@@ -83,7 +84,7 @@ func TestFaults_Order(t *testing.T) {
 	assert.Equal(t, []int{503, 503, 502, 200, 418, 500, 500, 500}, got)
 }
 
-// TestFaults_ClientLeaves: a client that gives up leaves a write behind only with Apply.
+// TestFaults_ClientLeaves has a client that leaves. Its write is done only with Apply.
 func TestFaults_ClientLeaves(t *testing.T) {
 	t.Parallel()
 	for _, apply := range []bool{false, true} {

@@ -30,8 +30,8 @@ func jsonPathCases() []jsonPathCase {
 		{`lax $.a`, `{"a":1}`, true},
 		{"$ .\ta [ * ]", `{"a":[1]}`, true},
 
-		// An object counts as an array of itself, and an array where a single item is wanted is
-		// unwrapped.
+		// An object counts as an array of itself. An array is unwrapped where a single item is
+		// wanted.
 		{`$[*] ? (@.a == 1)`, `{"a":1}`, true},
 		{`$ ? (@.a == 1)`, `{"a":1}`, true},
 		{`$.a ? (@ == 1)`, `{"a":[2,1]}`, true},
@@ -64,7 +64,7 @@ func jsonPathCases() []jsonPathCase {
 		{`$ ? (@.a > null)`, `{"a":1}`, false},
 		{`$ ? (!(@.a > null))`, `{"a":1}`, true},
 
-		// Two types can't be compared: that is unknown, and so is its opposite.
+		// Two types cannot be compared: the result is unknown, and so is its negation.
 		{`$ ? (@.a == "1")`, `{"a":1}`, false},
 		{`$ ? (@.a != "1")`, `{"a":1}`, false},
 		{`$ ? (!(@.a == "1"))`, `{"a":1}`, false},
@@ -117,8 +117,8 @@ func jsonPathCases() []jsonPathCase {
 		{`$ ? ((@.a == "1") is unknown)`, `{"a":1}`, true},
 		{`$ ? ((@.a == 2) is unknown)`, `{"a":1}`, false},
 
-		// A condition that is the whole path is a value, which is always found, be it false or
-		// unknown.
+		// A condition that is the whole path has a value, which is always found, even if it is
+		// false or unknown.
 		{`$.a == 1`, `{"a":2}`, true},
 		{`exists($.a)`, `{}`, true},
 		{`($.a == 1) ? (@ == true)`, `{"a":2}`, false},
@@ -316,8 +316,7 @@ func FuzzJSONPath(f *testing.F) {
 		if json.Unmarshal([]byte(metadata), &object) != nil {
 			return
 		}
-		// Filters from the root within each other multiply, as all levels do, and may take
-		// forever.
+		// The time for nested filters from the root, and for all levels, grows exponentially.
 		if err == nil && len(metadata) < 500 && strings.Count(text, "$") < 5 &&
 			strings.Count(text, "**") < 3 {
 			path.exists(asStored(object)) // no path fails at a record: it is refused before

@@ -55,9 +55,9 @@ func leaveLocked(t *testing.T, s *zeptest.Server, paths ...string) {
 	}
 }
 
-// overlap updates records of a new server, each update being held back so that it overlaps with the
-// others. If fewer records than wanted are locked then, they may have come too late for that: then it
-// tries once more, with longer updates.
+// overlap updates records of a new server concurrently. Each update is held back for a while, so
+// that it overlaps with the others. If fewer records than wanted are locked then, the updates may
+// not have overlapped, and overlap tries again, with longer ones.
 func overlap(
 	t *testing.T, wantLocked int, body string, paths []string, opts ...zeptest.Option,
 ) *zeptest.Server {
@@ -213,8 +213,8 @@ func TestStickyLocks_NoAnswer(t *testing.T) {
 	}
 }
 
-// TestStickyLocks_Waited has an update that gets its lock when the locks are released, while another
-// one comes.
+// TestStickyLocks_Waited has an update that gets its lock when the locks are released, while
+// another one comes.
 func TestStickyLocks_Waited(t *testing.T) {
 	t.Parallel()
 	s := newStickyServer(t)
@@ -240,7 +240,7 @@ func TestStickyLocks_Waited(t *testing.T) {
 	assert.Empty(t, s.Locked())
 }
 
-// TestStickyLocks_Cut has updates whose client leaves before the answer. What they did, they did.
+// TestStickyLocks_Cut has updates whose client leaves before the answer. They are done.
 func TestStickyLocks_Cut(t *testing.T) {
 	t.Parallel()
 	s := newStickyServer(t)
@@ -254,7 +254,7 @@ func TestStickyLocks_Cut(t *testing.T) {
 	assert.Empty(t, s.Locked())
 }
 
-// TestStickyLocks_AnswerLost has updates that are over when their answer is lost: no lock stays.
+// TestStickyLocks_AnswerLost has updates that are over when their answer is lost. No lock stays.
 func TestStickyLocks_AnswerLost(t *testing.T) {
 	t.Parallel()
 	s := newStickyServer(t)
@@ -268,7 +268,7 @@ func TestStickyLocks_AnswerLost(t *testing.T) {
 	assert.Equal(t, 200, status)
 }
 
-// TestStickyLocks_SameID: the lock is of the bare id, whatever has it.
+// TestStickyLocks_SameID has a session and a user with the same id, which share a lock.
 func TestStickyLocks_SameID(t *testing.T) {
 	t.Parallel()
 	s := newStickyServer(t, zeptest.WithLockWait(time.Millisecond))
@@ -278,7 +278,7 @@ func TestStickyLocks_SameID(t *testing.T) {
 	assert.Equal(t, 500, status)
 }
 
-// TestStickyLocks_ThroughClient updates users side by side, each once, and then each once more.
+// TestStickyLocks_ThroughClient updates users concurrently, and then again one by one.
 func TestStickyLocks_ThroughClient(t *testing.T) {
 	t.Parallel()
 	const users, workers = 60, 16

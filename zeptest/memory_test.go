@@ -106,7 +106,7 @@ func TestMessages_Pages(t *testing.T) {
 		{"?limit=2&cursor=3", "e", 5},
 		{"?limit=2&cursor=4", "", 0},
 		{"?limit=2147483647", "abcde", 5},
-		// What is over 32 bits is cut to them.
+		// Only the lower 32 bits count.
 		{"?limit=4294967297", "a", 5},
 		{"?limit=9223372036854775807", "bcde", 5},
 		{"?limit=9223372036854775807&cursor=2", "abcde", 5},
@@ -314,7 +314,7 @@ func TestSetSummary(t *testing.T) {
 	assert.Greater(t, results[0].Dist, results[1].Dist)
 }
 
-// TestMemory_Concurrent adds to sessions from many sides, while others read, search and delete.
+// TestMemory_Concurrent adds to sessions, reads, searches and deletes them concurrently.
 func TestMemory_Concurrent(t *testing.T) {
 	t.Parallel()
 	const workers, each, sessions = 8, 20, 4

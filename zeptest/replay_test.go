@@ -76,7 +76,7 @@ func newReplay(t *testing.T, opts ...zeptest.Option) *replay {
 func (p *replay) exchange(t *testing.T, x recording.Exchange) {
 	req := &http.Request{
 		Method: x.Request.Method,
-		// An opaque URL is sent as it is, whatever its escaping.
+		// An opaque URL is sent as it is, however it is escaped.
 		URL:    &url.URL{Scheme: "http", Host: p.url.Host, Opaque: p.translate(x.Request.Path)},
 		Header: http.Header{},
 	}
@@ -100,15 +100,14 @@ func (p *replay) exchange(t *testing.T, x recording.Exchange) {
 			assert.Equal(t, want == "close", resp.Close, name)
 			continue
 		}
-		// One of several: the recording has one Allow, and the server sends one a method, in any
-		// order.
+		// The recording has one Allow header, and the server sends one a method, in any order.
 		assert.Contains(t, resp.Header.Values(name), want, name)
 	}
 	p.compareBody(t, x.Response.Body, string(body))
 }
 
-// volatile matches what differs in every run: UUIDs, and times to the microsecond. The zero UUID
-// and the zero time are no such things.
+// volatile matches what differs in every run: UUIDs, and times to the microsecond, except the zero
+// UUID and the zero time.
 var volatile = regexp.MustCompile(
 	`[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}` +
 		`|20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z`)
@@ -144,8 +143,8 @@ func (p *replay) translate(request string) string {
 
 var shortened = regexp.MustCompile(`^(.*)…\((\d+) bytes\)$`)
 
-// restored is a request's body at the length that it had before it was shortened for the
-// recording, which is a string of one letter at the end of an object in an object.
+// restored returns a request's body at the length that it had before it was shortened for the
+// recording. What was shortened is a string of one letter, at the end of a nested object.
 func restored(body string) string {
 	m := shortened.FindStringSubmatch(body)
 	if m == nil {

@@ -90,7 +90,7 @@ func TestSearch_Filters(t *testing.T) {
 	for _, m := range list.Messages {
 		times[m.Content] = m.CreatedAt
 	}
-	// at is when a message was added, in one of the forms that the server takes.
+	// at returns when a message was added, in one of the forms that the server takes.
 	at := func(content, layout string) string { return times[content].Format(layout) }
 	zone := time.FixedZone("", 3600)
 	const micros = "2006-01-02T15:04:05.000000Z07:00"
@@ -119,7 +119,7 @@ func TestSearch_Filters(t *testing.T) {
 		{`{"where":{"or":[` + n1 + `]}}`, []string{"a"}},
 		{`{"where":{"and":[` + y + `,{"or":[` + n1 + `,` + n3 + `]}]}}`, []string{"a"}},
 		{`{"where":{"or":[{"and":[` + n1 + `,` + y + `]},` + n3 + `]}}`, []string{"c", "a"}},
-		// The group is joined by AND, whatever the list is.
+		// A group is joined by AND, in a list of "or" too.
 		{`{"where":{"or":[` + n3 + `,{"and":[` + n1 + `,` + y + `]}]}}`, []string{}},
 		{`{"where":{"jsonpath":"$.tags","and":[` + n1 + `]}}`, []string{"a"}},
 		{`{"start_date":"` + at("b", micros) + `"}`, []string{"d", "c", "b"}},

@@ -55,7 +55,7 @@ func tryContext(ctx context.Context, s *zeptest.Server, method, path, body strin
 	if err != nil {
 		return response{}, err
 	}
-	// A connection of its own for each request: a client doesn't silently repeat a request on it.
+	// On a new connection, a client does not silently repeat a request.
 	req.Close = true
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -214,7 +214,7 @@ func TestDecoding(t *testing.T) {
 	for _, test := range []struct{ name, method, path, body, answer string }{
 		{"another type's value", "POST", "/user", `[]`,
 			cannot + "array into Go value of type models.CreateUserRequest"},
-		// From Go 1.27 on, with the key.
+		// From Go 1.27 on, the field has the key.
 		{"a number over float64", "POST", "/user", `{"user_id":"u","metadata":{"n":1e400}}`,
 			cannot +
 				"number 1e400 into Go struct field CreateUserRequest.metadata(.n)? of type " +
@@ -350,7 +350,7 @@ func TestSessions(t *testing.T) {
 	assert.Equal(t, 404, status)
 }
 
-// TestPaging walks by cursor while rows go: every row that stays comes once.
+// TestPaging walks by cursor after most rows were deleted. Every other row comes once.
 func TestPaging(t *testing.T) {
 	t.Parallel()
 	const n = 5000
@@ -393,7 +393,7 @@ func TestPaging(t *testing.T) {
 	}
 	_, answer := send(t, s, "GET", "/user?cursor=9223372036854775807", "")
 	assert.Equal(t, "[]\n", answer)
-	// A limit has 32 bits, unlike a cursor.
+	// Of a limit only the lower 32 bits count, unlike of a cursor.
 	_, answer = send(t, s, "GET", "/user?limit=4294967297", "")
 	assert.Len(t, decode[[]record](t, answer), 1)
 	_, answer = send(t, s, "GET", "/sessions?limit=4294967297&cursor=4294967297", "")
@@ -497,7 +497,7 @@ func TestUpdates_Concurrent(t *testing.T) {
 	}
 }
 
-// TestRacyUpdates_OneByOne: without another one beside it, an update is not lost.
+// TestRacyUpdates_OneByOne has updates that do not meet. None is lost.
 func TestRacyUpdates_OneByOne(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, zeptest.WithRacyUpdates())
@@ -529,7 +529,7 @@ func TestResponses_Uncompressed(t *testing.T) {
 	assert.Equal(t, []string{"chunked"}, resp.TransferEncoding)
 }
 
-// TestServer_AsHandler: the server is a handler, and leaves the request that it gets alone.
+// TestServer_AsHandler calls the server as a handler. It does not change the request that it gets.
 func TestServer_AsHandler(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

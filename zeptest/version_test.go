@@ -12,8 +12,7 @@ import (
 	"github.com/zep-go/zep/zeptest"
 )
 
-// TestServerVersion has what differs, and for each in which versions: those of the release 0.N and
-// before.
+// TestServerVersion has what differs, and up to which release.
 func TestServerVersion(t *testing.T) {
 	t.Parallel()
 	const message = `{"messages":[{"uuid":"` + uuid1 +
