@@ -32,8 +32,8 @@ type collection struct {
 	Metadata            map[string]any `json:"metadata,omitempty"`
 	EmbeddingDimensions int            `json:"embedding_dimensions"`
 	IsAutoEmbedded      bool           `json:"is_auto_embedded"`
-	IsNormalized        bool           `json:"is_normalized"` // never
-	// always: the index is made with the collection
+	// IsNormalized is never true, and IsIndexed always: the index is made with the collection.
+	IsNormalized          bool `json:"is_normalized"`
 	IsIndexed             bool `json:"is_indexed"`
 	DocumentCount         int  `json:"document_count"`
 	DocumentEmbeddedCount int  `json:"document_embedded_count"`
@@ -208,7 +208,7 @@ func (s *Server) createIndex(r *http.Request) (answer, error) {
 	s.store.mu.RLock()
 	defer s.store.mu.RUnlock()
 	if _, err := s.collection(r); err != nil {
-		// 500 here, not 404
+		// Here, Zep's status is 500, not 404.
 		return answer{}, errors.New("failed to get collection: " + err.Error())
 	}
 	return okAnswer, nil

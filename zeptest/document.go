@@ -58,19 +58,23 @@ func (c *collection) live() []*document {
 	return live
 }
 
+// newDocument is a CreateDocumentRequest of Zep.
+type newDocument struct {
+	DocumentID string         `json:"document_id"`
+	Content    string         `json:"content"`
+	Metadata   map[string]any `json:"metadata"`
+	Embedding  []float32      `json:"embedding"`
+}
+
 // addDocuments adds documents, all or none.
 func (s *Server) addDocuments(r *http.Request) (answer, error) {
-	type CreateDocumentRequest struct {
-		DocumentID string         `json:"document_id"`
-		Content    string         `json:"content"`
-		Metadata   map[string]any `json:"metadata"`
-		Embedding  []float32      `json:"embedding"`
-	}
+	type CreateDocumentRequest newDocument
 	var req []CreateDocumentRequest
 	if err := decodeJSON(r, &req); err != nil {
 		return answer{}, err
 	}
-	for _, d := range req {
+	documents := make([]newDocument, len(req))
+	for i, d := range req {
 		v := validation{of: "CreateDocumentRequest"}
 		v.field("DocumentID", printASCII(d.DocumentID), maxLength(d.DocumentID, 100))
 		// To the validator, an empty embedding is there.
@@ -80,66 +84,82 @@ func (s *Server) addDocuments(r *http.Request) (answer, error) {
 		if err := v.err(); err != nil {
 			return answer{}, err
 		}
+		documents[i] = newDocument(d)
 	}
 
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()
 	c, err := s.collection(r)
 	if err != nil {
-		// 500 here, not 404
+		// Here, Zep's status is 500, not 404.
 		return answer{}, errors.New("failed to get collection: " + err.Error())
 	}
-	for _, d := range req {
+	if err := c.takes(documents); err != nil {
+		return answer{}, err
+	}
+	if err := c.canInsert(documents); err != nil {
+		return answer{}, fmt.Errorf("failed to %s documents: %w", s.version.create(), err)
+	}
+	var added []uuid // null if there are none
+	now := s.store.now()
+	for _, d := range documents {
+		added = append(added, s.store.addDocument(c, d, now))
+	}
+	return jsonAnswer(added)
+}
+
+// takes says whether the documents have embeddings if, and only if, the collection wants them.
+func (c *collection) takes(documents []newDocument) error {
+	for _, d := range documents {
 		switch own := len(d.Embedding) > 0; {
 		case c.IsAutoEmbedded && own:
-			return answer{}, errors.New(
+			return errors.New(
 				"cannot create documents with embeddings in an auto-embedded collection")
 		case !c.IsAutoEmbedded && !own:
-			return answer{}, badRequest(
+			return badRequest(
 				"cannot create documents without embeddings in a non-auto-embedded collection")
 		}
 	}
-	failed := fmt.Sprintf("failed to %s documents: ", s.version.create())
+	return nil
+}
+
+// canInsert says whether the database can insert the documents.
+func (c *collection) canInsert(documents []newDocument) error {
 	taken := map[string]bool{}
-	for _, d := range req {
+	for _, d := range documents {
 		if n := len(d.Embedding); n > 0 && n != c.EmbeddingDimensions {
-			return answer{}, fmt.Errorf("%sfailed to insert documents: ERROR: "+
-				"expected %d dimensions, not %d (SQLSTATE=22000)",
-				failed, c.EmbeddingDimensions, n)
-		}
-		if d.DocumentID == "" {
-			continue
+			return fmt.Errorf("failed to insert documents: ERROR: "+
+				"expected %d dimensions, not %d (SQLSTATE=22000)", c.EmbeddingDimensions, n)
 		}
 		if c.byDocumentID[d.DocumentID] != nil || taken[d.DocumentID] {
-			return answer{}, fmt.Errorf("%s%w", failed, badRequest("document_id already exists"))
+			return badRequest("document_id already exists")
 		}
-		taken[d.DocumentID] = true
+		taken[d.DocumentID] = d.DocumentID != ""
 	}
+	return nil
+}
 
-	var added []uuid // null if there are none
-	now := s.store.now()
-	for _, d := range req {
-		doc := &document{
-			UUID:       uuid(newUUID()),
-			CreatedAt:  now,
-			UpdatedAt:  now,
-			DocumentID: d.DocumentID,
-			Content:    dropNUL(d.Content),
-			Metadata:   asStored(d.Metadata),
-			place:      s.store.place(),
-		}
-		if len(d.Embedding) > 0 {
-			doc.Embedding, doc.IsEmbedded = d.Embedding, true
-		} else if !s.store.delayed {
-			c.embed(doc, s.store.dimensions)
-		}
-		c.documents[doc.UUID] = doc
-		if doc.DocumentID != "" {
-			c.byDocumentID[doc.DocumentID] = doc
-		}
-		added = append(added, doc.UUID)
+// addDocument adds a document that can be inserted. The caller holds the lock.
+func (s *store) addDocument(c *collection, d newDocument, now time.Time) uuid {
+	added := &document{
+		UUID:       uuid(newUUID()),
+		CreatedAt:  now,
+		UpdatedAt:  now,
+		DocumentID: d.DocumentID,
+		Content:    dropNUL(d.Content),
+		Metadata:   asStored(d.Metadata),
+		place:      s.place(),
 	}
-	return jsonAnswer(added)
+	if len(d.Embedding) > 0 {
+		added.Embedding, added.IsEmbedded = d.Embedding, true
+	} else if !s.delayed {
+		c.embed(added, s.dimensions)
+	}
+	c.documents[added.UUID] = added
+	if added.DocumentID != "" {
+		c.byDocumentID[added.DocumentID] = added
+	}
+	return added.UUID
 }
 
 // documentUUID returns the UUID on the path.

@@ -288,7 +288,7 @@ func TestDocumentUpdates(t *testing.T) {
 	assert.Equal(t, []string{"=c", "one=a", "=b"}, listDocuments(t, s, "docs", `{}`))
 	_, answer = send(t, s, "GET", one, "")
 	assert.Nil(t, decode[documentRecord](t, answer).Metadata)
-	// free again
+	// The ids are free again.
 	addDocuments(t, s, "docs",
 		`[{"content":"d","document_id":"1"},{"content":"e","document_id":"2"}]`)
 

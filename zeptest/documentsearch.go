@@ -15,22 +15,31 @@ type documentSearchResult struct {
 	Score float64 `json:"score"`
 }
 
+// documentSearch is a DocumentSearchPayload of Zep.
+type documentSearch struct {
+	Text       string         `json:"text"`
+	Embedding  []float32      `json:"embedding"`
+	Metadata   map[string]any `json:"metadata"`
+	SearchType string         `json:"search_type"`
+	MMRLambda  float32        `json:"mmr_lambda"`
+}
+
+type documentSearchPage struct {
+	Results     []documentSearchResult `json:"results"`
+	QueryVector []float32              `json:"query_vector"`
+	// with MMR, of those that it picks from
+	ResultCount int `json:"result_count"`
+	TotalPages  int `json:"total_pages"`
+	CurrentPage int `json:"current_page"`
+}
+
 func (s *Server) searchCollection(r *http.Request) (answer, error) {
-	type DocumentSearchPayload struct {
-		Text       string         `json:"text"`
-		Embedding  []float32      `json:"embedding"`
-		Metadata   map[string]any `json:"metadata"`
-		SearchType string         `json:"search_type"`
-		MMRLambda  float32        `json:"mmr_lambda"`
-	}
-	const (
-		failed    = "failed to search collection: "
-		executing = "failed to execute search: error executing search: "
-	)
+	const failed = "failed to search collection: "
 	limit, err := intQuery(r, "limit")
 	if err != nil {
 		return answer{}, err
 	}
+	type DocumentSearchPayload documentSearch
 	var req DocumentSearchPayload
 	if err := decodeJSON(r, &req); err != nil {
 		return answer{}, err
@@ -42,13 +51,6 @@ func (s *Server) searchCollection(r *http.Request) (answer, error) {
 	case req.Text != "" && len(req.Embedding) > 0:
 		return answer{}, errors.New(failed + "cannot specify both text and embedding")
 	}
-	query := req.Embedding
-	if req.Text != "" {
-		query = embed(req.Text, s.store.dimensions)
-	}
-	if len(query) == 0 {
-		query = nil
-	}
 
 	s.store.mu.RLock()
 	defer s.store.mu.RUnlock()
@@ -56,43 +58,49 @@ func (s *Server) searchCollection(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, fmt.Errorf(failed+"failed to get collection: %w", err)
 	}
+	page, err := s.store.searchDocuments(c, documentSearch(req), limit)
+	if err != nil {
+		return answer{}, fmt.Errorf(failed+"failed to execute search: %w", err)
+	}
+	return jsonAnswer(page)
+}
+
+// searchDocuments searches a collection. The caller holds the lock.
+func (s *store) searchDocuments(
+	c *collection, req documentSearch, limit int64,
+) (documentSearchPage, error) {
+	var page documentSearchPage
+	switch {
+	case req.Text != "":
+		page.QueryVector = embed(req.Text, s.dimensions)
+	case len(req.Embedding) > 0:
+		page.QueryVector = req.Embedding
+	}
 	where, err := compileWhere(req.Metadata)
 	if err != nil {
-		return answer{}, documentFilterError(err)
+		return page, documentFilterError(err)
 	}
-	results, err := c.find(query, where)
+	results, err := c.find(page.QueryVector, where)
 	if err != nil {
-		return answer{}, fmt.Errorf(failed+executing+"error executing query: %w", err)
+		return page, fmt.Errorf("error executing search: error executing query: %w", err)
 	}
-
 	if limit <= 0 {
 		limit = 20
 	}
-	pool := limit
-	if req.SearchType == mmr {
-		pool = max(mmrPool*limit, mmrPoolMin)
+	if req.SearchType != mmr {
+		page.Results = firstOf(results, sqlLimit(limit))
+		page.ResultCount = len(page.Results)
+		return page, nil
 	}
-	results = firstOf(results, sqlLimit(pool))
-	page := struct {
-		Results     []documentSearchResult `json:"results"`
-		QueryVector []float32              `json:"query_vector"`
-		ResultCount int                    `json:"result_count"`
-		TotalPages  int                    `json:"total_pages"`
-		CurrentPage int                    `json:"current_page"`
-	}{
-		Results:     results,
-		QueryVector: query,
-		ResultCount: len(results), // with MMR, of those that it picks from
+	results = firstOf(results, sqlLimit(max(mmrPool*limit, mmrPoolMin)))
+	page.ResultCount = len(results)
+	embedding := func(r documentSearchResult) []float32 { return r.Embedding }
+	page.Results, err = rankedByRelevance(
+		results, embedding, page.QueryVector, req.MMRLambda, limit)
+	if err != nil {
+		err = fmt.Errorf("error reranking results: error reranking results: %w", err)
 	}
-	if req.SearchType == mmr {
-		embedding := func(r documentSearchResult) []float32 { return r.Embedding }
-		page.Results, err = rankedByRelevance(results, embedding, query, req.MMRLambda, limit)
-		if err != nil {
-			return answer{}, fmt.Errorf(failed+"failed to execute search: "+
-				"error reranking results: error reranking results: %w", err)
-		}
-	}
-	return jsonAnswer(page)
+	return page, err
 }
 
 func documentFilterError(err error) error {
@@ -104,8 +112,7 @@ func documentFilterError(err error) error {
 	if errors.As(err, &noWhere) {
 		place = "error building query error applying metadata filter: error unmarshalling metadata"
 	}
-	return fmt.Errorf("failed to search collection: failed to execute search: "+
-		"error executing search: error executing query: %s %w", place, err)
+	return fmt.Errorf("error executing search: error executing query: %s %w", place, err)
 }
 
 // find finds the documents that pass the filter. With a query, the best come first; but those that

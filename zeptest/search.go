@@ -86,13 +86,7 @@ func (s *Server) searchMemory(r *http.Request) (answer, error) {
 	}
 	results := find(r.PathValue("sessionId"), query, where, dates)
 	s.store.mu.RUnlock()
-
-	slices.SortStableFunc(results, func(a, b memorySearchResult) int {
-		if query == nil {
-			return b.createdAt.Compare(a.createdAt)
-		}
-		return cmp.Compare(b.Dist, a.Dist)
-	})
+	sortMemory(results, query != nil)
 	if len(results) == 0 && s.version.searchesFindOr404() {
 		return answer{}, errNotFound
 	}
@@ -114,6 +108,17 @@ func (s *Server) searchMemory(r *http.Request) (answer, error) {
 			storageError("error applying mmr", err))
 	}
 	return jsonAnswer(ranked)
+}
+
+// sortMemory sorts results by their likeness to the query, best first, or without one by their
+// time, latest first.
+func sortMemory(results []memorySearchResult, byDist bool) {
+	slices.SortStableFunc(results, func(a, b memorySearchResult) int {
+		if byDist {
+			return cmp.Compare(b.Dist, a.Dist)
+		}
+		return b.createdAt.Compare(a.createdAt)
+	})
 }
 
 func parseMemoryFilter(metadata map[string]any) (clauses, period, error) {

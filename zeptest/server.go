@@ -13,9 +13,6 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// maxBodyBytes is the largest request body that Zep takes unless configured otherwise.
-const maxBodyBytes = 5 << 20
-
 // Server is a Zep server in memory. Make one with [NewServer]. It is safe for concurrent use.
 type Server struct {
 	// URL is the server's address, such as http://127.0.0.1:41234, without a trailing slash.
@@ -100,6 +97,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := s.answer(r, routes)
 	a.writeTo(w)
 }
+
+// maxBodyBytes is the largest request body that Zep takes unless configured otherwise.
+const maxBodyBytes = 5 << 20
 
 // serve listens on a free loopback port and answers what comes there.
 func (s *Server) serve() {
