@@ -3,16 +3,15 @@ package zep
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"regexp"
 	"strings"
 )
 
-// CollectionService manages collections of documents, and searches them: [Client.Collection]. [DocumentService] fills them. The
-// server takes the upper case of a collection's name for lower.
+// CollectionService manages collections of documents and searches them: [Client.Collection].
+// [DocumentService] fills them. The server lower-cases the name of a collection.
 type CollectionService struct{ client *Client }
 
-// What the server allows.
+// The limits of the server.
 const (
 	minDimensions = 8
 	maxDimensions = 2000
@@ -20,125 +19,190 @@ const (
 
 var collectionName = regexp.MustCompile(`^[a-zA-Z0-9]{3,40}$`)
 
-// Add creates a collection and returns it as the server reads it back. A name or a number of dimensions that the server does
-// not allow is [ErrBadRequest] before anything is sent.
+// Add creates a collection and returns it as the server reads it back. The error is [ErrBadRequest],
+// before anything is sent, if the server would not take the name or the number of dimensions.
 //
-// A name that is taken is [ErrAlreadyExists]. If the answer to an attempt was lost, and the collection turns out to be there with
-// just these properties, it is this call's, and is returned.
+// A name that is taken is [ErrAlreadyExists]. If the response to an attempt was lost and the
+// collection exists with exactly these properties, this call created it, and Add returns it.
 //
 // POST /api/v1/collection/{collectionName}, which answers OK, and GET
-func (s *CollectionService) Add(ctx context.Context, req *CreateCollectionRequest, opts ...RequestOption) (*Collection, error) {
-	if req == nil {
-		return do(ctx, s.client, call[*Collection]{refused: errNilRequest("Collection.Add")}, opts)
-	}
-	refused := checkID("name", req.Name)
-	switch d := req.EmbeddingDimensions; {
-	case refused != nil:
-	case !collectionName.MatchString(req.Name):
-		refused = fmt.Errorf("%w: Collection.Add: name %.100q: want 3 to 40 letters and digits", ErrBadRequest, req.Name)
-	case d < minDimensions || d > maxDimensions:
-		refused = fmt.Errorf("%w: Collection.Add: EmbeddingDimensions is %d: want %d to %d", ErrBadRequest, d, minDimensions, maxDimensions)
+func (s *CollectionService) Add(
+	ctx context.Context, req *CreateCollectionRequest, opts ...RequestOption,
+) (*Collection, error) {
+	if err := req.validate(); err != nil {
+		return nil, s.client.precheck(opts, err)
 	}
 	get := func(ctx context.Context) (*Collection, error) { return s.Get(ctx, req.Name, opts...) }
 	return do(ctx, s.client, call[*Collection]{
-		method: http.MethodPost, route: "/collection/{collectionName}", ids: []string{req.Name}, body: req, refused: refused,
-		then: get,
-		settle: func(ctx context.Context, failure *Error) (*Collection, error) {
-			return settleAdd(failure, req, sameCollection, func() (*Collection, error) { return get(ctx) })
+		endpoint: "POST /collection/{collectionName}",
+		ids:      []string{req.Name},
+		body:     req,
+		readBack: get,
+		reconcile: func(ctx context.Context, failure *Error) (*Collection, error) {
+			get := func() (*Collection, error) { return get(ctx) }
+			return reconcileAdd(failure, req, sameCollection, get)
 		},
 	}, opts)
 }
 
-// sameCollection: the collection that is there has the properties that were sent.
-func sameCollection(sent, there *Collection) bool {
-	return there.Description == asStored(sent.Description) && there.EmbeddingDimensions == sent.EmbeddingDimensions &&
-		there.IsAutoEmbedded == sent.IsAutoEmbedded && sameMetadata(sent.Metadata, there.Metadata)
+func (r *CreateCollectionRequest) validate() error {
+	if r == nil {
+		return errNilRequest("Collection.Add")
+	}
+	if err := checkID("collection", r.Name); err != nil {
+		return err
+	}
+	d := r.EmbeddingDimensions
+	switch {
+	case !collectionName.MatchString(r.Name):
+		return fmt.Errorf("%w: Collection.Add: Name %.100q must be 3 to 40 letters and digits",
+			ErrBadRequest, r.Name)
+	case d < minDimensions || d > maxDimensions:
+		return fmt.Errorf("%w: Collection.Add: EmbeddingDimensions is %d, must be %d to %d",
+			ErrBadRequest, d, minDimensions, maxDimensions)
+	}
+	return nil
 }
 
-// Get returns a collection, or [ErrNotFound].
+// sameCollection reports whether a stored collection has the properties that were sent.
+func sameCollection(sent, stored *Collection) bool {
+	return stored.Description == asStored(sent.Description) &&
+		stored.EmbeddingDimensions == sent.EmbeddingDimensions &&
+		stored.IsAutoEmbedded == sent.IsAutoEmbedded &&
+		sameMetadata(sent.Metadata, stored.Metadata)
+}
+
+// Get returns a collection. The error is [ErrNotFound] if there is none.
 //
 // GET /api/v1/collection/{collectionName}
-func (s *CollectionService) Get(ctx context.Context, name string, opts ...RequestOption) (*Collection, error) {
-	return do(ctx, s.client, call[*Collection]{method: http.MethodGet, route: "/collection/{collectionName}", ids: []string{name}}, opts)
+func (s *CollectionService) Get(
+	ctx context.Context, name string, opts ...RequestOption,
+) (*Collection, error) {
+	return do(ctx, s.client, call[*Collection]{
+		endpoint: "GET /collection/{collectionName}",
+		ids:      []string{name},
+		decode:   decodeCollection,
+	}, opts)
 }
 
-// Update changes the description and the metadata of a collection, and returns it as the server reads it back; [ErrNotFound] if
-// there is none. Empty fields are not sent. Metadata replaces what is there: it is not merged.
+// Update changes the description and the metadata of a collection, and returns it as the server reads
+// it back. The error is [ErrNotFound] if there is none. Empty fields are not sent. Metadata replaces
+// the stored metadata: it is not merged.
 //
 // Updates of one collection through one Client go one after the other: see [WithConcurrentUpdates].
 //
 // PATCH /api/v1/collection/{collectionName}, which answers OK, and GET
-func (s *CollectionService) Update(ctx context.Context, req *UpdateCollectionRequest, opts ...RequestOption) (*Collection, error) {
-	if req == nil {
-		return do(ctx, s.client, call[*Collection]{refused: errNilRequest("Collection.Update")}, opts)
+func (s *CollectionService) Update(
+	ctx context.Context, req *UpdateCollectionRequest, opts ...RequestOption,
+) (*Collection, error) {
+	if err := req.validate(); err != nil {
+		return nil, s.client.precheck(opts, err)
 	}
 	return do(ctx, s.client, call[*Collection]{
-		method: http.MethodPatch, route: "/collection/{collectionName}", ids: []string{req.Name}, body: req,
-		updates: []record{{"collection", strings.ToLower(req.Name)}},
-		then:    func(ctx context.Context) (*Collection, error) { return s.Get(ctx, req.Name, opts...) },
-	}, opts)
-}
-
-// Delete removes a collection and its documents; [ErrNotFound] if there is none. A "not found" after an attempt whose answer was
-// lost is success.
-//
-// DELETE /api/v1/collection/{collectionName}
-func (s *CollectionService) Delete(ctx context.Context, name string, opts ...RequestOption) error {
-	_, err := do(ctx, s.client, call[none]{
-		method: http.MethodDelete, route: "/collection/{collectionName}", ids: []string{name}, decode: decodeOK, settle: settleDelete,
-	}, opts)
-	return err
-}
-
-// List returns all collections, in no promised order. The server knows no pages here.
-//
-// GET /api/v1/collection
-func (s *CollectionService) List(ctx context.Context, opts ...RequestOption) ([]*Collection, error) {
-	return do(ctx, s.client, call[[]*Collection]{method: http.MethodGet, route: "/collection", decode: decodeList[Collection]}, opts)
-}
-
-// CreateIndex makes the server index a collection anew, which makes searches fast and slightly less exact. force does so also where
-// the server thinks that there are too few documents for it.
-//
-// The index is made after the server has answered, and a second request would wait for it, drop it and begin again: so an attempt
-// whose answer was lost is not followed by another. [CollectionService.Get] tells when there is an index.
-//
-// POST /api/v1/collection/{collectionName}/index/create
-func (s *CollectionService) CreateIndex(ctx context.Context, name string, force bool, opts ...RequestOption) error {
-	_, err := do(ctx, s.client, call[none]{
-		method: http.MethodPost, route: "/collection/{collectionName}/index/create", ids: []string{name},
-		query: struct {
-			Force bool `url:"force,omitempty"`
-		}{force},
-		decode: decodeOK, once: true,
-	}, opts)
-	return err
-}
-
-// Search finds documents of a collection by the likeness of their text or embedding, by their metadata, or both; best first.
-// [ErrNotFound] if there is no such collection. What was added a moment ago may be missing: it is embedded after the add was
-// answered. Neither Text, Embedding nor Metadata, or a negative Limit, is [ErrBadRequest] before anything is sent.
-//
-// POST /api/v1/collection/{collectionName}/search
-func (s *CollectionService) Search(ctx context.Context, name string, req *SearchDocumentsRequest, opts ...RequestOption) (*DocumentSearchResults, error) {
-	var refused error
-	switch {
-	case req == nil:
-		return do(ctx, s.client, call[*DocumentSearchResults]{refused: errNilRequest("Collection.Search")}, opts)
-	case req.Text == "" && len(req.Embedding) == 0 && len(req.Metadata) == 0:
-		refused = fmt.Errorf("%w: Collection.Search: no Text, Embedding or Metadata to search for", ErrBadRequest)
-	case req.Limit < 0:
-		refused = errNegative("Collection.Search", "Limit", req.Limit)
-	}
-	return do(ctx, s.client, call[*DocumentSearchResults]{
-		method: http.MethodPost, route: "/collection/{collectionName}/search", ids: []string{name},
-		query: searchQuery{req.Limit}, body: req, read: true, refused: refused,
-		decode: func(header http.Header, body []byte) (*DocumentSearchResults, error) {
-			found, err := decodeJSON[*DocumentSearchResults](header, body)
-			if err == nil {
-				found.Results, err = withoutNull(found.Results)
-			}
-			return found, err
+		endpoint: "PATCH /collection/{collectionName}",
+		ids:      []string{req.Name},
+		body:     req,
+		update:   updateOf("collection", strings.ToLower(req.Name)),
+		readBack: func(ctx context.Context) (*Collection, error) {
+			return s.Get(ctx, req.Name, opts...)
 		},
 	}, opts)
+}
+
+func (r *UpdateCollectionRequest) validate() error {
+	if r == nil {
+		return errNilRequest("Collection.Update")
+	}
+	return nil
+}
+
+// Delete removes a collection and its documents. The error is [ErrNotFound] if there is none. A "not
+// found" after an attempt whose response was lost is success.
+//
+// DELETE /api/v1/collection/{collectionName}
+func (s *CollectionService) Delete(
+	ctx context.Context, name string, opts ...RequestOption,
+) error {
+	_, err := do(ctx, s.client, call[none]{
+		endpoint:  "DELETE /collection/{collectionName}",
+		ids:       []string{name},
+		decode:    decodeOK,
+		reconcile: reconcileDelete,
+	}, opts)
+	return err
+}
+
+// List returns all collections, in no promised order. The server has no pages here.
+//
+// GET /api/v1/collection
+func (s *CollectionService) List(
+	ctx context.Context, opts ...RequestOption,
+) ([]*Collection, error) {
+	return do(ctx, s.client, call[[]*Collection]{
+		endpoint: "GET /collection",
+		decode:   decodeCollections,
+	}, opts)
+}
+
+// indexQuery is the query string of an index.
+type indexQuery struct {
+	Force bool `url:"force,omitempty"`
+}
+
+// CreateIndex makes the server index a collection anew, which makes searches fast and slightly less
+// exact. force does so even if the server finds too few documents for it.
+//
+// The server answers before the index is made. A second request would wait for it, drop it and begin
+// again, so an attempt whose response was lost is not repeated. [CollectionService.Get] tells when
+// there is an index.
+//
+// POST /api/v1/collection/{collectionName}/index/create
+func (s *CollectionService) CreateIndex(
+	ctx context.Context, name string, force bool, opts ...RequestOption,
+) error {
+	_, err := do(ctx, s.client, call[none]{
+		endpoint: "POST /collection/{collectionName}/index/create",
+		ids:      []string{name},
+		query:    indexQuery{force},
+		resend:   noRetry,
+		decode:   decodeOK,
+	}, opts)
+	return err
+}
+
+// Search finds documents of a collection by the similarity of their text or embedding, by their
+// metadata, or by both, best first. Documents that were just added may be missing: the server embeds
+// them after it has answered.
+//
+// The error is [ErrNotFound] if there is no such collection. It is [ErrBadRequest], before anything is
+// sent, if there is neither Text, Embedding nor Metadata, or if Limit is negative.
+//
+// POST /api/v1/collection/{collectionName}/search
+func (s *CollectionService) Search(
+	ctx context.Context, name string, req *SearchDocumentsRequest, opts ...RequestOption,
+) (*DocumentSearchResults, error) {
+	if err := req.validate(); err != nil {
+		return nil, s.client.precheck(opts, err)
+	}
+	return do(ctx, s.client, call[*DocumentSearchResults]{
+		endpoint: "POST /collection/{collectionName}/search",
+		ids:      []string{name},
+		query:    searchQuery{req.Limit},
+		body:     req,
+		resend:   readOnly,
+		decode:   decodeDocumentSearch,
+	}, opts)
+}
+
+func (r *SearchDocumentsRequest) validate() error {
+	switch {
+	case r == nil:
+		return errNilRequest("Collection.Search")
+	case r.Text == "" && len(r.Embedding) == 0 && len(r.Metadata) == 0:
+		return fmt.Errorf("%w: Collection.Search: no Text, Embedding or Metadata to search for",
+			ErrBadRequest)
+	case r.Limit < 0:
+		return errNegative("Collection.Search", "Limit", int64(r.Limit))
+	}
+	return nil
 }

@@ -14,6 +14,11 @@ import (
 	"github.com/zep-go/zep"
 )
 
+// noMemory is the memory of a session without messages.
+func noMemory() *zep.Memory {
+	return &zep.Memory{Messages: []*zep.Message{}, Metadata: zep.Metadata{}}
+}
+
 var memoryConformance = []conformanceTest{
 	{"get: nothing yet", func(t *testing.T, c *testClient) {
 		session := c.addSession(t, zep.CreateSessionRequest{SessionID: "new"})
@@ -23,7 +28,7 @@ var memoryConformance = []conformanceTest{
 			return
 		}
 		require.NoError(t, err)
-		assert.Equal(t, &zep.Memory{Messages: []*zep.Message{}}, memory)
+		assert.Equal(t, noMemory(), memory)
 	}},
 	{"get of a session that is not there", func(t *testing.T, c *testClient) {
 		memory, err := c.Memory.Get(c.ctx, c.id("none"), nil)
@@ -31,7 +36,7 @@ var memoryConformance = []conformanceTest{
 			require.ErrorIs(t, err, zep.ErrNotFound)
 		} else {
 			require.NoError(t, err)
-			assert.Equal(t, &zep.Memory{Messages: []*zep.Message{}}, memory)
+			assert.Equal(t, noMemory(), memory)
 		}
 		_, err = c.Session.Get(c.ctx, c.id("none"))
 		require.ErrorIs(t, err, zep.ErrNotFound, "not made by asking")

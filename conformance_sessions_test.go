@@ -37,7 +37,7 @@ var sessionConformance = []conformanceTest{
 	{"add without a user", func(t *testing.T, c *testClient) {
 		session := c.addSession(t, zep.CreateSessionRequest{SessionID: "nobodys"})
 		assert.Empty(t, session.UserID)
-		assert.Nil(t, session.Metadata)
+		assert.Equal(t, zep.Metadata{}, session.Metadata)
 	}},
 	{"add one whose id is taken", func(t *testing.T, c *testClient) {
 		session := c.addSession(t, zep.CreateSessionRequest{SessionID: "twice"})

@@ -69,7 +69,7 @@ var userConformance = []conformanceTest{
 	}},
 	{"metadata that is empty is not stored", func(t *testing.T, c *testClient) {
 		user := c.addUser(t, zep.CreateUserRequest{UserID: "empty", Metadata: zep.Metadata{}})
-		assert.Nil(t, user.Metadata)
+		assert.Equal(t, zep.Metadata{}, user.Metadata)
 	}},
 	{"metadata of any kind, its integers beyond 2^53 rounded", func(t *testing.T, c *testClient) {
 		user := c.addUser(t, zep.CreateUserRequest{UserID: "nested", Metadata: zep.Metadata{

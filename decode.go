@@ -1,482 +1,430 @@
 package zep
 
 import (
-	"bytes"
-	"encoding/binary"
-	"math/bits"
 	"net/http"
-	"strconv"
-	"strings"
-	"time"
-	"unicode/utf16"
-	"unicode/utf8"
+	"slices"
+
+	"github.com/zep-go/zep/internal/jsonscan"
 )
 
-// encoding/json says how an answer is read. Users, sessions and messages come by the thousand, so they are given first to a
-// parser that knows their shape. It finds what encoding/json would, or gives up, and then encoding/json has the body.
+// A response is decoded as encoding/json would decode it. Records that come in large numbers are
+// decoded by functions that know their shape; if one of them fails, encoding/json decodes the
+// body. Either way the record is completed: its metadata and its lists are never nil.
 
-func decodeUser(header http.Header, body []byte) (*User, error) {
-	return decodeFast(header, body, (*parser).user, decodeJSON[*User])
+func decodeUser(_ http.Header, body []byte) (*User, error) {
+	return decodeRecord(body, scanUser)
 }
 
-func decodeUsers(header http.Header, body []byte) ([]*User, error) {
-	return decodeFast(header, body, (*parser).users, decodeList[User])
+func decodeUsers(_ http.Header, body []byte) ([]*User, error) {
+	return decodeRecords(body, scanUser)
 }
 
-func decodeSession(header http.Header, body []byte) (*Session, error) {
-	return decodeFast(header, body, (*parser).session, decodeJSON[*Session])
+func decodeSession(_ http.Header, body []byte) (*Session, error) {
+	return decodeRecord(body, scanSession)
 }
 
-func decodeSessions(header http.Header, body []byte) ([]*Session, error) {
-	return decodeFast(header, body, (*parser).sessions, decodeList[Session])
+func decodeSessions(_ http.Header, body []byte) ([]*Session, error) {
+	return decodeRecords(body, scanSession)
 }
 
-func decodeMessage(header http.Header, body []byte) (*Message, error) {
-	return decodeFast(header, body, (*parser).message, decodeJSON[*Message])
+func decodeMessage(_ http.Header, body []byte) (*Message, error) {
+	return decodeRecord(body, scanMessage)
 }
 
-func decodeMessageList(header http.Header, body []byte) (*MessageList, error) {
-	return decodeFast(header, body, (*parser).messageList, func(header http.Header, body []byte) (*MessageList, error) {
-		list, err := decodeJSON[*MessageList](header, body)
-		if err == nil {
-			list.Messages, err = withoutNull(list.Messages)
-		}
-		return list, err
-	})
+func decodeMessageList(_ http.Header, body []byte) (*MessageList, error) {
+	return decodeRecord(body, scanMessageList)
 }
 
-func decodeFast[T any](header http.Header, body []byte, parse func(*parser) T, otherwise func(http.Header, []byte) (T, error)) (T, error) {
-	p := &parser{data: body, room: firstRoom}
-	if answer := parse(p); p.done() {
-		return answer, nil
+func decodeMemory(_ http.Header, body []byte) (*Memory, error) {
+	return decodeRecord(body, scanMemory)
+}
+
+func decodeSearchResults(_ http.Header, body []byte) ([]*MemorySearchResult, error) {
+	return decodeRecords(body, scanSearchResult)
+}
+
+func decodeDocument(_ http.Header, body []byte) (*Document, error) {
+	return decodeRecord(body, scanDocument)
+}
+
+func decodeDocuments(_ http.Header, body []byte) ([]*Document, error) {
+	return decodeRecords(body, scanDocument)
+}
+
+func decodeDocumentSearch(_ http.Header, body []byte) (*DocumentSearchResults, error) {
+	return decodeRecord(body, scanDocumentSearch)
+}
+
+// Collections are few, so encoding/json alone decodes them.
+
+func decodeCollection(header http.Header, body []byte) (*Collection, error) {
+	return completed(decodeJSON[*Collection](header, body))
+}
+
+func decodeCollections(header http.Header, body []byte) ([]*Collection, error) {
+	return allCompleted(decodeList[Collection](header, body))
+}
+
+func decodeRecord[R completer](body []byte, scan func(*jsonscan.Scanner) R) (R, error) {
+	if record, ok := jsonscan.Scan(body, scan); ok {
+		return completed(record, nil)
 	}
-	return otherwise(header, body)
+	return completed(decodeJSON[R](nil, body))
 }
 
-const (
-	// maxDepth bounds how deep metadata may be nested.
-	maxDepth = 64
-
-	// A record's short strings are parts of one, which saves most of the allocations. maxShared bounds them, so that an id that
-	// is kept does not keep a message's whole content, and maxChunk what is allocated before it is known to be needed.
-	maxShared = 128
-	maxChunk  = 1024
-	firstRoom = 160
-)
-
-// A parser reads JSON of the kind that Zep writes. Whatever else it meets, broken or only unusual (a key that it does not know,
-// or twice; a surrogate pair; a number out of range; text that is not UTF-8), it gives up: it is at the end of its data then, and
-// what its methods return is worth nothing, as done says.
-//
-// Nothing that it returns is part of data, or of another record.
-type parser struct {
-	data   []byte
-	pos    int
-	gaveUp bool
-	plain  []byte          // the last string that had escapes, without them
-	text   strings.Builder // this record's short strings
-	length int             // of all of them
-	room   int             // for them, from what earlier records needed
+func decodeRecords[T any, R pointer[T]](
+	body []byte, scan func(*jsonscan.Scanner) *T,
+) ([]*T, error) {
+	scanAll := func(s *jsonscan.Scanner) []*T { return jsonscan.Records(s, scan) }
+	if records, ok := jsonscan.Scan(body, scanAll); ok {
+		return allCompleted[T, R](records, nil)
+	}
+	return allCompleted[T, R](decodeList[T](nil, body))
 }
 
-func (p *parser) giveUp() { p.pos, p.gaveUp = len(p.data), true }
+// completer is a decoded record. Its method complete replaces nil metadata and nil lists with
+// empty ones, and returns an error for a record that the server does not send.
+type completer interface{ complete() error }
 
-// done: the data was one value, and was understood.
-func (p *parser) done() bool { return p.peek() == 0 && p.pos == len(p.data) && !p.gaveUp }
+type pointer[T any] interface {
+	*T
+	completer
+}
 
+func completed[R completer](record R, err error) (R, error) {
+	if err == nil {
+		err = record.complete()
+	}
+	return record, err
+}
+
+func allCompleted[T any, R pointer[T]](records []*T, err error) ([]*T, error) {
+	if err == nil {
+		err = completeAll[T, R](records)
+	}
+	return records, err
+}
+
+func completeAll[T any, R pointer[T]](records []*T) error {
+	for _, record := range records {
+		if err := R(record).complete(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Metadata) makeNonNil() {
+	if *m == nil {
+		*m = Metadata{}
+	}
+}
+
+func (u *User) complete() error {
+	u.Metadata.makeNonNil()
+	return nil
+}
+
+func (s *Session) complete() error {
+	s.Metadata.makeNonNil()
+	return nil
+}
+
+func (m *Message) complete() error {
+	m.Metadata.makeNonNil()
+	return nil
+}
+
+func (l *MessageList) complete() error { return completeMessages(&l.Messages) }
+
+func completeMessages(messages *[]*Message) (err error) {
+	if *messages, err = withoutNull(*messages); err != nil {
+		return err
+	}
+	return completeAll(*messages)
+}
+
+// complete removes the summary that stands for none.
+func (m *Memory) complete() error {
+	m.Metadata.makeNonNil()
+	if m.Summary != nil {
+		if m.Summary.UUID == zeroUUID {
+			m.Summary = nil
+		} else {
+			m.Summary.Metadata.makeNonNil()
+		}
+	}
+	return completeMessages(&m.Messages)
+}
+
+func (r *MemorySearchResult) complete() error {
+	r.Metadata.makeNonNil()
+	if r.Message != nil {
+		r.Message.Metadata.makeNonNil()
+	}
+	if r.Summary != nil {
+		r.Summary.Metadata.makeNonNil()
+	}
+	return nil
+}
+
+func (c *Collection) complete() error {
+	c.Metadata.makeNonNil()
+	return nil
+}
+
+func (d *Document) complete() error {
+	d.Metadata.makeNonNil()
+	return nil
+}
+
+func (r *DocumentSearchResults) complete() (err error) {
+	if r.Results, err = withoutNull(r.Results); err != nil {
+		return err
+	}
+	return completeAll(r.Results)
+}
+
+// The names of a record's fields, in the order in which the server sends them.
 var (
-	userFields = []string{"uuid", "id", "created_at", "updated_at", "deleted_at", "user_id", "email", "first_name", "last_name",
-		"metadata"}
-	sessionFields     = []string{"uuid", "id", "created_at", "updated_at", "deleted_at", "session_id", "metadata", "user_id"}
-	messageFields     = []string{"uuid", "created_at", "updated_at", "role", "content", "metadata", "token_count"}
+	userFields = []string{
+		"uuid", "id", "created_at", "updated_at", "deleted_at", "user_id", "email", "first_name",
+		"last_name", "metadata",
+	}
+	sessionFields = []string{
+		"uuid", "id", "created_at", "updated_at", "deleted_at", "session_id", "metadata", "user_id",
+	}
+	messageFields = []string{
+		"uuid", "created_at", "updated_at", "role", "content", "metadata", "token_count",
+	}
 	messageListFields = []string{"messages", "total_count", "row_count"}
+	summaryFields     = []string{
+		"uuid", "created_at", "content", "recent_message_uuid", "metadata", "token_count",
+	}
+	memoryFields       = []string{"messages", "summary", "metadata"}
+	searchResultFields = []string{"message", "summary", "metadata", "dist", "embedding"}
+	documentFields     = []string{
+		"uuid", "created_at", "updated_at", "document_id", "content", "metadata", "embedding",
+		"is_embedded",
+	}
+	foundDocumentFields  = append(slices.Clip(documentFields), "score")
+	documentSearchFields = []string{
+		"results", "query_vector", "result_count", "total_pages", "current_page",
+	}
 )
 
-func (p *parser) user() *User {
-	u, known := new(User), fields{names: userFields}
-	for more := p.open('{', '}'); more; more = p.next('}') {
-		switch p.field(&known) {
+func scanUser(s *jsonscan.Scanner) *User {
+	u, fields := new(User), jsonscan.NewFields(userFields)
+	for more := s.BeginObject(); more; more = s.NextField() {
+		switch s.Field(&fields) {
 		case "uuid":
-			u.UUID = p.string()
+			u.UUID = s.Text()
 		case "id":
-			u.ID = p.integer(64)
+			u.ID = s.Int64()
 		case "created_at":
-			u.CreatedAt = p.time()
+			u.CreatedAt = s.Time()
 		case "updated_at":
-			u.UpdatedAt = p.time()
+			u.UpdatedAt = s.Time()
 		case "deleted_at":
-			t := p.time()
+			t := s.Time()
 			u.DeletedAt = &t
 		case "user_id":
-			u.UserID = p.string()
+			u.UserID = s.Text()
 		case "email":
-			u.Email = p.string()
+			u.Email = s.Text()
 		case "first_name":
-			u.FirstName = p.string()
+			u.FirstName = s.Text()
 		case "last_name":
-			u.LastName = p.string()
+			u.LastName = s.Text()
 		case "metadata":
-			u.Metadata = p.object(0)
+			u.Metadata = s.Map()
 		}
 	}
-	p.end()
+	s.EndRecord()
 	return u
 }
 
-func (p *parser) session() *Session {
-	s, known := new(Session), fields{names: sessionFields}
-	for more := p.open('{', '}'); more; more = p.next('}') {
-		switch p.field(&known) {
+func scanSession(s *jsonscan.Scanner) *Session {
+	session, fields := new(Session), jsonscan.NewFields(sessionFields)
+	for more := s.BeginObject(); more; more = s.NextField() {
+		switch s.Field(&fields) {
 		case "uuid":
-			s.UUID = p.string()
+			session.UUID = s.Text()
 		case "id":
-			s.ID = p.integer(64)
+			session.ID = s.Int64()
 		case "created_at":
-			s.CreatedAt = p.time()
+			session.CreatedAt = s.Time()
 		case "updated_at":
-			s.UpdatedAt = p.time()
+			session.UpdatedAt = s.Time()
 		case "deleted_at":
-			t := p.time()
-			s.DeletedAt = &t
+			t := s.Time()
+			session.DeletedAt = &t
 		case "session_id":
-			s.SessionID = p.string()
+			session.SessionID = s.Text()
 		case "metadata":
-			s.Metadata = p.object(0)
+			session.Metadata = s.Map()
 		case "user_id":
-			s.UserID = p.string()
+			session.UserID = s.Text()
 		}
 	}
-	p.end()
-	return s
+	s.EndRecord()
+	return session
 }
 
-func (p *parser) message() *Message {
-	m, known := new(Message), fields{names: messageFields}
-	for more := p.open('{', '}'); more; more = p.next('}') {
-		switch p.field(&known) {
+func scanMessage(s *jsonscan.Scanner) *Message {
+	m, fields := new(Message), jsonscan.NewFields(messageFields)
+	for more := s.BeginObject(); more; more = s.NextField() {
+		switch s.Field(&fields) {
 		case "uuid":
-			m.UUID = p.string()
+			m.UUID = s.Text()
 		case "created_at":
-			m.CreatedAt = p.time()
+			m.CreatedAt = s.Time()
 		case "updated_at":
-			m.UpdatedAt = p.time()
+			m.UpdatedAt = s.Time()
 		case "role":
-			m.Role = Role(p.string())
+			m.Role = Role(s.Text())
 		case "content":
-			m.Content = p.string()
+			m.Content = s.Text()
 		case "metadata":
-			m.Metadata = p.object(0)
+			m.Metadata = s.Map()
 		case "token_count":
-			m.TokenCount = int(p.integer(strconv.IntSize))
+			m.TokenCount = s.Int()
 		}
 	}
-	p.end()
+	s.EndRecord()
 	return m
 }
 
-func (p *parser) messageList() *MessageList {
-	list, known := &MessageList{Messages: []*Message{}}, fields{names: messageListFields}
-	for more := p.open('{', '}'); more; more = p.next('}') {
-		switch p.field(&known) {
+func scanMessageList(s *jsonscan.Scanner) *MessageList {
+	list, fields := new(MessageList), jsonscan.NewFields(messageListFields)
+	for more := s.BeginObject(); more; more = s.NextField() {
+		switch s.Field(&fields) {
 		case "messages":
-			list.Messages = records(p, (*parser).message)
+			list.Messages = jsonscan.Records(s, scanMessage)
 		case "total_count":
-			list.TotalCount = int(p.integer(strconv.IntSize))
+			list.TotalCount = s.Int()
 		case "row_count":
-			list.RowCount = int(p.integer(strconv.IntSize))
+			list.RowCount = s.Int()
 		}
 	}
 	return list
 }
 
-func (p *parser) users() []*User       { return records(p, (*parser).user) }
-func (p *parser) sessions() []*Session { return records(p, (*parser).session) }
-
-// records reads an array. Each record is allocated by itself: to keep one is not to keep its page.
-func records[T any](p *parser, record func(*parser) *T) []*T {
-	list := make([]*T, 0, len(p.data)/256)
-	for more := p.open('[', ']'); more; more = p.next(']') {
-		list = append(list, record(p))
+func scanSummary(s *jsonscan.Scanner) *Summary {
+	summary, fields := new(Summary), jsonscan.NewFields(summaryFields)
+	for more := s.BeginObject(); more; more = s.NextField() {
+		switch s.Field(&fields) {
+		case "uuid":
+			summary.UUID = s.Text()
+		case "created_at":
+			summary.CreatedAt = s.Time()
+		case "content":
+			summary.Content = s.Text()
+		case "recent_message_uuid":
+			summary.RecentMessageUUID = s.Text()
+		case "metadata":
+			summary.Metadata = s.Map()
+		case "token_count":
+			summary.TokenCount = s.Int()
+		}
 	}
-	return list
+	s.EndRecord()
+	return summary
 }
 
-// fields are those of one record, while it is read.
-type fields struct {
-	names []string // in the server's order
-	next  int      // the likely one: with the server's order, each key is found at once
-	seen  uint     // a bit for each
-}
-
-// field reads a key, and gives its name. With null for a value there is nothing to set: then the name is "".
-func (p *parser) field(f *fields) string {
-	key := p.key()
-	for range f.names {
-		i := f.next
-		if f.next++; f.next == len(f.names) {
-			f.next = 0
-		}
-		if string(key) != f.names[i] {
-			continue
-		}
-		if f.seen&(1<<i) != 0 {
-			break
-		}
-		f.seen |= 1 << i
-		if p.literal("null") {
-			return ""
-		}
-		return f.names[i]
-	}
-	p.giveUp()
-	return ""
-}
-
-// object reads an object of any kind, into a map that is never nil.
-func (p *parser) object(depth int) map[string]any {
-	m := make(map[string]any)
-	for more := p.open('{', '}'); more; more = p.next('}') {
-		size, key := len(m), p.keep(p.key())
-		if m[key] = p.value(depth + 1); len(m) == size {
-			p.giveUp()
+func scanMemory(s *jsonscan.Scanner) *Memory {
+	m, fields := new(Memory), jsonscan.NewFields(memoryFields)
+	for more := s.BeginObject(); more; more = s.NextField() {
+		switch s.Field(&fields) {
+		case "messages":
+			m.Messages = jsonscan.Records(s, scanMessage)
+		case "summary":
+			m.Summary = scanSummary(s)
+		case "metadata":
+			m.Metadata = s.Map()
 		}
 	}
 	return m
 }
 
-func (p *parser) array(depth int) []any {
-	list := []any{}
-	for more := p.open('[', ']'); more; more = p.next(']') {
-		list = append(list, p.value(depth+1))
-	}
-	return list
-}
-
-func (p *parser) value(depth int) any {
-	switch c := p.peek(); {
-	case depth == maxDepth:
-		p.giveUp()
-	case c == '{':
-		return p.object(depth)
-	case c == '[':
-		return p.array(depth)
-	case c == '"':
-		return p.string()
-	case p.literal("true"):
-		return true
-	case p.literal("false"):
-		return false
-	case !p.literal("null"):
-		f, err := strconv.ParseFloat(string(p.number()), 64)
-		if err != nil {
-			p.giveUp()
-		}
-		return f
-	}
-	return nil
-}
-
-// peek gives the first byte of the next token, 0 at the end.
-func (p *parser) peek() byte {
-	for ; p.pos < len(p.data); p.pos++ {
-		if c := p.data[p.pos]; c > ' ' || c != ' ' && c != '\n' && c != '\t' && c != '\r' {
-			return c
+func scanSearchResult(s *jsonscan.Scanner) *MemorySearchResult {
+	r, fields := new(MemorySearchResult), jsonscan.NewFields(searchResultFields)
+	for more := s.BeginObject(); more; more = s.NextField() {
+		switch s.Field(&fields) {
+		case "message":
+			r.Message = scanMessage(s)
+		case "summary":
+			r.Summary = scanSummary(s)
+		case "metadata":
+			r.Metadata = s.Map()
+		case "dist":
+			r.Dist = s.Float64()
+		case "embedding":
+			r.Embedding = s.Float32s()
 		}
 	}
-	return 0
+	s.EndRecord()
+	return r
 }
 
-// token reads c, if it is next.
-func (p *parser) token(c byte) bool {
-	if p.peek() != c {
-		return false
+func scanDocument(s *jsonscan.Scanner) *Document {
+	d, fields := new(Document), jsonscan.NewFields(documentFields)
+	for more := s.BeginObject(); more; more = s.NextField() {
+		scanDocumentField(s, d, s.Field(&fields))
 	}
-	p.pos++
-	return true
+	s.EndRecord()
+	return d
 }
 
-// open begins an object or array, and says whether there is anything in it.
-func (p *parser) open(begin, end byte) bool {
-	if !p.token(begin) {
-		p.giveUp()
-		return false
-	}
-	return !p.token(end)
-}
-
-// next goes on in an object or array, and says whether there is more in it.
-func (p *parser) next(end byte) bool {
-	if p.token(',') {
-		return true
-	}
-	if !p.token(end) {
-		p.giveUp()
-	}
-	return false
-}
-
-// key is good until the next string is read.
-func (p *parser) key() []byte {
-	key := p.chars()
-	if !p.token(':') {
-		p.giveUp()
-	}
-	return key
-}
-
-// literal reads null, true or false, if that is next.
-func (p *parser) literal(word string) bool {
-	if p.peek() != word[0] || !bytes.HasPrefix(p.data[p.pos:], []byte(word)) {
-		return false
-	}
-	p.pos += len(word)
-	return true
-}
-
-func (p *parser) integer(bits int) int64 {
-	n, err := strconv.ParseInt(string(p.number()), 10, bits)
-	if err != nil {
-		p.giveUp()
-	}
-	return n
-}
-
-// number checks the grammar, which is stricter than that of strconv.
-func (p *parser) number() []byte {
-	p.peek()
-	start := p.pos
-	p.char('-')
-	if !p.char('0') {
-		p.digits()
-	}
-	if p.char('.') {
-		p.digits()
-	}
-	if p.char('e') || p.char('E') {
-		_ = p.char('+') || p.char('-')
-		p.digits()
-	}
-	return p.data[start:p.pos]
-}
-
-// char reads c, if it is the very next byte.
-func (p *parser) char(c byte) bool {
-	if p.pos == len(p.data) || p.data[p.pos] != c {
-		return false
-	}
-	p.pos++
-	return true
-}
-
-func (p *parser) digits() {
-	start := p.pos
-	for p.pos < len(p.data) && '0' <= p.data[p.pos] && p.data[p.pos] <= '9' {
-		p.pos++
-	}
-	if p.pos == start {
-		p.giveUp()
-	}
-}
-
-// time gives up on escapes: one version of encoding/json reads them in a time, another does not.
-func (p *parser) time() (t time.Time) {
-	if s := p.chars(); len(p.plain) > 0 || t.UnmarshalText(s) != nil {
-		p.giveUp()
-	}
-	return t
-}
-
-func (p *parser) string() string { return p.keep(p.chars()) }
-
-// keep makes a string that lives as long as its record.
-func (p *parser) keep(s []byte) string {
-	if len(s) > maxShared {
-		return string(s)
-	}
-	if p.text.Cap()-p.text.Len() < len(s) {
-		p.text.Reset()
-		p.text.Grow(max(p.room, len(s)))
-	}
-	p.length += len(s)
-	p.text.Write(s)
-	return p.text.String()[p.text.Len()-len(s):]
-}
-
-// end makes ready for the text of the next record. What the longest took is made room for, and forgotten by and by.
-func (p *parser) end() {
-	p.text.Reset()
-	p.room = max(p.room-p.room/8, min(p.length, maxChunk))
-	p.length = 0
-}
-
-// chars reads a string. The bytes are good until the next is read.
-func (p *parser) chars() []byte {
-	if !p.token('"') {
-		p.giveUp()
-		return nil
-	}
-	p.plain = p.plain[:0]
-	start, ascii := p.pos, true
-	for i := start; i < len(p.data); {
-		if ascii && len(p.data)-i >= 8 {
-			n := plainASCII(binary.LittleEndian.Uint64(p.data[i:]))
-			if i += n; n == 8 {
-				continue
-			}
-		}
-		switch c := p.data[i]; {
-		case c == '"':
-			s := p.data[start:i]
-			if p.pos = i + 1; len(p.plain) > 0 {
-				p.plain = append(p.plain, s...)
-				s = p.plain
-			}
-			if !ascii && !utf8.Valid(s) {
-				p.giveUp()
-			}
-			return s
-		case c == '\\':
-			p.plain = append(p.plain, p.data[start:i]...)
-			p.pos = i + 1
-			p.plain = utf8.AppendRune(p.plain, p.escape())
-			i, start = p.pos, p.pos
-		case c < ' ':
-			i = len(p.data)
-		default:
-			ascii = ascii && c < utf8.RuneSelf
-			i++
+func scanFoundDocument(s *jsonscan.Scanner) *DocumentSearchResult {
+	r, fields := new(DocumentSearchResult), jsonscan.NewFields(foundDocumentFields)
+	for more := s.BeginObject(); more; more = s.NextField() {
+		if name := s.Field(&fields); name == "score" {
+			r.Score = s.Float64()
+		} else {
+			scanDocumentField(s, &r.Document, name)
 		}
 	}
-	p.giveUp()
-	return nil
+	s.EndRecord()
+	return r
 }
 
-// plainASCII says how many of 8 bytes, from the lowest, come before the first that a string does not have as it is: a control
-// character, a quote, a backslash, or a part of a character beyond ASCII. One of the subtractions at least leaves such a byte with
-// its highest bit set, and none leaves another so, but for bytes above it that a borrow reaches.
-func plainASCII(w uint64) int {
-	const each = 0x0101010101010101
-	other := (w - each*' ') | (w ^ each*'"' - each) | (w ^ each*'\\' - each)
-	return bits.TrailingZeros64(other&(each*0x80)) / 8
+func scanDocumentField(s *jsonscan.Scanner, d *Document, name string) {
+	switch name {
+	case "uuid":
+		d.UUID = s.Text()
+	case "created_at":
+		d.CreatedAt = s.Time()
+	case "updated_at":
+		d.UpdatedAt = s.Time()
+	case "document_id":
+		d.DocumentID = s.Text()
+	case "content":
+		d.Content = s.Text()
+	case "metadata":
+		d.Metadata = s.Map()
+	case "embedding":
+		d.Embedding = s.Float32s()
+	case "is_embedded":
+		d.IsEmbedded = s.Bool()
+	}
 }
 
-// escape reads what is after a backslash.
-func (p *parser) escape() rune {
-	if p.pos == len(p.data) {
-		return 0
-	}
-	c := p.data[p.pos]
-	p.pos++
-	if i := strings.IndexByte(`"\/bfnrt`, c); i >= 0 {
-		return rune("\"\\/\b\f\n\r\t"[i])
-	}
-	if end := p.pos + 4; c == 'u' && end <= len(p.data) {
-		r, err := strconv.ParseUint(string(p.data[p.pos:end]), 16, 16)
-		if err == nil && !utf16.IsSurrogate(rune(r)) {
-			p.pos = end
-			return rune(r)
+func scanDocumentSearch(s *jsonscan.Scanner) *DocumentSearchResults {
+	r, fields := new(DocumentSearchResults), jsonscan.NewFields(documentSearchFields)
+	for more := s.BeginObject(); more; more = s.NextField() {
+		switch s.Field(&fields) {
+		case "results":
+			r.Results = jsonscan.Records(s, scanFoundDocument)
+		case "query_vector":
+			r.QueryVector = s.Float32s()
+		case "result_count":
+			r.ResultCount = s.Int()
+		case "total_pages":
+			r.TotalPages = s.Int()
+		case "current_page":
+			r.CurrentPage = s.Int()
 		}
 	}
-	p.giveUp()
-	return 0
+	return r
 }

@@ -5,10 +5,10 @@ import (
 	"testing"
 )
 
-// What these find would be a difference from encoding/json: in a value, in an error, or in what is left of a value when the
-// answer's buffer is used again.
+// The targets look for a difference from encoding/json: in a value, in an error, or in a value
+// after the buffer of the response was used again.
 
-func FuzzDecodeUsersEqual(f *testing.F) {
+func FuzzDecodeUsers(f *testing.F) {
 	seedDecoding(f, "/user")
 	f.Fuzz(func(t *testing.T, body []byte) {
 		usersDecoding.check(t, body)
@@ -16,7 +16,7 @@ func FuzzDecodeUsersEqual(f *testing.F) {
 	})
 }
 
-func FuzzDecodeSessionsEqual(f *testing.F) {
+func FuzzDecodeSessions(f *testing.F) {
 	seedDecoding(f, "/sessions")
 	f.Fuzz(func(t *testing.T, body []byte) {
 		sessionsDecoding.check(t, body)
@@ -24,7 +24,7 @@ func FuzzDecodeSessionsEqual(f *testing.F) {
 	})
 }
 
-func FuzzDecodeMessagesEqual(f *testing.F) {
+func FuzzDecodeMessages(f *testing.F) {
 	seedDecoding(f, "/messages")
 	f.Fuzz(func(t *testing.T, body []byte) {
 		messageListDecoding.check(t, body)
@@ -32,8 +32,48 @@ func FuzzDecodeMessagesEqual(f *testing.F) {
 	})
 }
 
-// seedDecoding gives what the server answered to a path, and that with something unusual in it.
-func seedDecoding(f *testing.F, path string) {
+func FuzzDecodeMemory(f *testing.F) {
+	seedDecoding(f, "/memory", string(memoryBody(2)))
+	f.Fuzz(func(t *testing.T, body []byte) { memoryDecoding.check(t, body) })
+}
+
+func FuzzDecodeSearchResults(f *testing.F) {
+	seedDecoding(f, "/sessions/s3/search",
+		`[{"message":{"uuid":"u","role":"ai","content":"c"},"summary":null,`+
+			`"dist":0.7071067690849304,"embedding":[0.5,-1e-7]},`+
+			`{"message":null,"summary":{"uuid":"s","content":"c","recent_message_uuid":"u",`+
+			`"metadata":{"k":1},"token_count":3},"dist":0,"embedding":null}]`)
+	f.Fuzz(func(t *testing.T, body []byte) { searchResultsDecoding.check(t, body) })
+}
+
+func FuzzDecodeDocuments(f *testing.F) {
+	seedDecoding(f, "/document/", string(documentsPage(2, 3)))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		documentsDecoding.check(t, body)
+		documentDecoding.check(t, body)
+	})
+}
+
+func FuzzDecodeDocumentSearch(f *testing.F) {
+	documents := strings.ReplaceAll(string(documentsPage(2, 3)), `}`, `,"score":0.25}`)
+	seedDecoding(f, "/collection/docs1/search",
+		`{"results":`+documents+`,"query_vector":[0.25,1e-3,-0],"result_count":2,"total_pages":0,`+
+			`"current_page":0}`)
+	f.Fuzz(func(t *testing.T, body []byte) { documentSearchDecoding.check(t, body) })
+}
+
+// FuzzDecodeCollections: a collection has no scan. encoding/json decodes it.
+func FuzzDecodeCollections(f *testing.F) {
+	seedDecoding(f, "/collection")
+	f.Fuzz(func(t *testing.T, body []byte) {
+		collectionsDecoding.check(t, body)
+		collectionDecoding.check(t, body)
+	})
+}
+
+// seedDecoding adds what the server answered to a path and other bodies, unchanged and with
+// something unusual in them.
+func seedDecoding(f *testing.F, path string, bodies ...string) {
 	f.Helper()
 	seen := map[string]bool{}
 	add := func(body string) {
@@ -42,27 +82,33 @@ func seedDecoding(f *testing.F, path string) {
 			f.Add([]byte(body))
 		}
 	}
-	recorded := 0
 	for _, r := range recordings(f) {
-		if body := r.Response.Body; r.Response.Status/100 == 2 && strings.Contains(r.Request.Path, path) && len(body) < 2000 && !seen[body] {
-			add(body)
-			if recorded++; recorded > 12 {
-				continue
-			}
-			for _, change := range unusual {
-				add(strings.Replace(body, change[0], change[1], 1))
-				add(strings.ReplaceAll(body, change[0], change[1]))
-			}
-			add(body[:len(body)/2])
-			add(body + body)
+		ok := r.Response.Status/100 == 2
+		if ok && strings.Contains(r.Request.Path, path) && len(r.Response.Body) < 2000 {
+			bodies = append(bodies, r.Response.Body)
 		}
 	}
-	for _, body := range []string{"", "null", "[null]", "[{},null]", "[]", "{}", "[{}]", `{"messages":null}`, `{"messages":[{}]}`, "\ufeff[]", "<html>"} {
+	for i, body := range bodies {
+		add(body)
+		if i > 12 {
+			continue
+		}
+		for _, change := range unusual {
+			add(strings.Replace(body, change[0], change[1], 1))
+			add(strings.ReplaceAll(body, change[0], change[1]))
+		}
+		add(body[:len(body)/2])
+		add(body + body)
+	}
+	for _, body := range []string{
+		"", "null", "[null]", "[{},null]", "[]", "{}", "[{}]", `{"messages":null}`,
+		`{"messages":[{}]}`, `{"messages":[null]}`, `{"results":[null]}`, "\ufeff[]", "<html>",
+	} {
 		add(body)
 	}
 }
 
-// unusual are changes to an answer.
+// unusual are changes to a body.
 var unusual = [][2]string{
 	{`"uuid"`, `"UUID"`},
 	{`"uuid"`, `"\u0075uid"`},
@@ -74,7 +120,8 @@ var unusual = [][2]string{
 	{`"metadata":`, `"metadata":{"a":{"b":1}},"metadata":`},
 	{`"metadata":`, `"metadata":null,"metadata":`},
 	{`"metadata":null`, `"metadata":{"a":1,"a":{"b":2},"a":null}`},
-	{`"metadata":{`, `"metadata":{"a":{"b":{"c":[[[{}]]]}},"":"","x":[1,-0,2.5e-3,true,false,null,[],{}],`},
+	{`"metadata":{`, `"metadata":{"a":{"b":{"c":[[[{}]]]}},"":"",`},
+	{`"metadata":{`, `"metadata":{"x":[1,-0,2.5e-3,true,false,null,[],{}],`},
 	{`"metadata":null`, `"metadata":{}`},
 	{`"metadata":{`, `"metadata":{"big":1E400,`},
 	{`"metadata":{`, `"metadata":{"a":` + strings.Repeat("[", 70) + strings.Repeat("]", 70) + `,`},
@@ -90,6 +137,14 @@ var unusual = [][2]string{
 	{`"id":`, `"id":-`},
 	{`"id":`, `"id":1e`},
 	{`"token_count":0`, `"token_count":-0.0`},
+	{`"embedding":[`, `"embedding":[16777217,0.1e-44,-0,1e38,`},
+	{`"embedding":[`, `"embedding":[null,`},
+	{`"embedding":[`, `"embedding":[1e39,`},
+	{`"embedding":null`, `"embedding":[]`},
+	{`"summary":{`, `"summary":{"uuid":"00000000-0000-0000-0000-000000000000","UUID":null,`},
+	{`{"message`, `{"metadata":{"k":1},"message`},
+	{`"score":0`, `"score":-0`},
+	{`"is_embedded":`, `"is_embedded":false,"IS_embedded":`},
 	{`null`, `nul`},
 	{`"`, `'`},
 	{`":"`, `":"\ud83d\ude00\ud83d\u0041`},

@@ -14,9 +14,10 @@ import (
 	"unicode/utf8"
 )
 
-// What errors.Is finds in an error of this package. An [Error] that a server refused with matches one of them, by the status and the
-// text; but a 500 that says more is ErrServer and what it says: ErrNotFound of a collection or document, ErrNotPublished.
-// Redirects, and what got no answer that can be read, match none.
+// The errors that errors.Is finds. An [Error] for a refusal of the server matches one of them, by the
+// status and the text. A 500 that says more matches ErrServer and a second one: ErrNotFound for a
+// collection or document, or ErrNotPublished. Redirects, and failures without a readable response,
+// match none.
 var (
 	// ErrNotFound: the user, session, message, collection or document is not there (404 and "not found").
 	ErrNotFound = errors.New("zep: not found")
@@ -45,6 +46,14 @@ var (
 	// ErrServer: any 5xx. Zep answers 500 to some mistakes of the caller's too: the text tells.
 	ErrServer = errors.New("zep: server error")
 
+	// ErrLocked: the server could not get its lock on the record that is updated (a 500; also
+	// ErrServer). It stays locked until it is freed on the server: see docs/server-locks.md.
+	ErrLocked = errors.New("zep: record is locked on the server")
+
+	// ErrAmbiguous: the call may have been carried out, or may not: an attempt was sent, and no
+	// response tells what became of it. It comes with any other sentinel, or with none.
+	ErrAmbiguous = errors.New("zep: outcome unknown")
+
 	// ErrInvalidID: an id that no request can carry to its own record. It is refused before anything is sent: the empty id,
 	// "." and "..", and ids that hold "/", a NUL byte or invalid UTF-8.
 	ErrInvalidID = errors.New("zep: invalid id")
@@ -58,49 +67,39 @@ var (
 	ErrCursorStuck = errors.New("zep: cursor is stuck")
 )
 
-const (
-	// maxMessage bounds what an Error keeps of the server's text.
-	maxMessage = 4 << 10
+// maxMessage bounds what an Error keeps of the server's text.
+const maxMessage = 4 << 10
 
-	// maxErrorBody is how much of an error's body is read for that, and maxErrorDrain how much more is read and dropped
-	// so that the connection can be used again.
-	maxErrorBody  = 64 << 10
-	maxErrorDrain = 256 << 10
-)
-
-// An Error is a call that failed after it was begun: the server refused it, or no usable answer came.
+// Error is a call that failed after it began: the server refused it, or no usable response came.
 //
-// Match it with [errors.Is] against the sentinels of this package, against [context.DeadlineExceeded] and
-// [context.Canceled] when time ran out or the context ended, and against the network's own errors. Use [errors.As] with
-// an *Error for the rest.
+// Match it with [errors.Is] against the sentinels of this package, against [context.DeadlineExceeded]
+// and [context.Canceled] when time ran out or the context ended, and against the network's errors.
+// Use [errors.As] with an *Error for the rest.
 type Error struct {
-	// Method and Path are the request's, the path as it was sent: with the base URL's own, escaped, without a query.
+	// Method and Path are those of the request. The path is escaped and includes the base URL's, but
+	// no query.
 	Method, Path string
 
-	// StatusCode is that of the last attempt's answer, 0 if it got none.
+	// StatusCode is that of the last attempt's response, 0 if there was none.
 	StatusCode int
 
-	// Message is what the server said, in one line of at most 4 KiB; HTML pages are left out. Without an answer it is
-	// what went wrong on the way.
+	// Message is the server's text, in one line of at most 4 KiB, without HTML pages. If there was
+	// no response, it says what went wrong.
 	Message string
 
-	// Header is that of the last attempt's answer, nil if it got none.
+	// Header is that of the last attempt's response, nil if there was none.
 	Header http.Header
 
-	// Attempts is how many requests were sent, or begun to be.
+	// Attempts is the number of requests that were begun.
 	Attempts int
 
-	// cause is what errors.Is and errors.As go on with: the network's error, the context's.
-	cause error
-
-	// kinds are the sentinels that the error matches, from the server's text as it came.
-	kinds []error
-
-	// unsettled says that an attempt was sent and its answer lost: the call may have been carried out.
-	unsettled bool
+	cause         error   // the network's or the context's error
+	kinds         []error // the sentinels that the server's text matches
+	maybeExecuted bool    // an attempt was sent and its outcome is ambiguous
+	maybeLocked   bool    // the server may be waiting for the lock of the record
 }
 
-// Error gives the call, the server's words and, where it is known, what to change, in one line.
+// Error returns one line: the call, the server's text and, where it is known, what to change.
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "zep: %s %.1000s: ", e.Method, e.Path)
@@ -113,16 +112,16 @@ func (e *Error) Error() string {
 		}
 	}
 	b.WriteString(e.Message)
-	for _, ended := range []error{context.DeadlineExceeded, context.Canceled} {
-		if errors.Is(e.cause, ended) && !strings.Contains(e.Message, ended.Error()) {
-			fmt.Fprintf(&b, ": %v", ended)
+	for _, err := range contextErrors {
+		if errors.Is(e.cause, err) && !strings.Contains(e.Message, err.Error()) {
+			fmt.Fprintf(&b, ": %v", err)
 		}
 	}
 	if e.Attempts > 1 {
 		fmt.Fprintf(&b, " (%d attempts)", e.Attempts)
 	}
-	if e.unsettled {
-		b.WriteString("; the answer to an attempt was lost: it may have been carried out")
+	if e.maybeExecuted {
+		b.WriteString("; the outcome of an attempt is unknown: it may have been carried out")
 	}
 	if hint := e.hint(); hint != "" {
 		b.WriteString("; " + hint)
@@ -130,42 +129,60 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// hint is what the caller can change, for the mistakes of the first ten minutes.
+var contextErrors = []error{context.DeadlineExceeded, context.Canceled}
+
+// hint says what the caller can change, for the mistakes of a first try.
 func (e *Error) hint() string {
 	switch {
 	case e.Is(ErrEndpointNotFound):
-		return "the server does not know this path: check that the base URL (WithBaseURL or ZEP_API_URL) is that of a Zep v0.x server"
+		return "the server does not know this path: check that the base URL " +
+			"(WithBaseURL or ZEP_API_URL) is that of a Zep v0.x server"
+	case e.maybeLocked, e.Is(ErrLocked):
+		return "the record may be locked on the server: see " +
+			"https://github.com/zep-go/zep/blob/main/docs/server-locks.md"
 	case e.Is(ErrUnauthorized):
 		return "check the API key (WithAPIKey or ZEP_API_KEY)"
 	case e.StatusCode/100 == 3:
-		return "redirects are not followed: set the base URL (WithBaseURL or ZEP_API_URL) to the server's own"
+		return "redirects are not followed: set the base URL (WithBaseURL or ZEP_API_URL) to the " +
+			"server's own"
 	case e.StatusCode == 0 && neverConnected(e.cause):
 		return "check that Zep runs there, or set the base URL (WithBaseURL or ZEP_API_URL)"
 	}
 	return ""
 }
 
-// Is reports whether the error is of the kind of one of this package's sentinels.
+// Is reports whether the error is of the kind of a sentinel of this package.
 func (e *Error) Is(target error) bool {
-	if e.kinds == nil { // not one of ours: a fake in somebody's test
-		return slices.Contains(classify(e.StatusCode, e.Message), target)
+	if target == ErrAmbiguous {
+		return e.maybeExecuted
 	}
-	return slices.Contains(e.kinds, target)
+	kinds := e.kinds
+	if kinds == nil { // made by hand, as a fake in a test
+		kinds = classify(e.StatusCode, e.Message)
+	}
+	return slices.Contains(kinds, target)
 }
 
-// redacted stands where the API key was.
+// Timeout reports whether time ran out: the call's, an attempt's or the network's.
+func (e *Error) Timeout() bool {
+	var t interface{ Timeout() bool }
+	return errors.As(e.cause, &t) && t.Timeout()
+}
+
+// redacted replaces a secret in a text.
 const redacted = "[redacted]"
 
-// redact takes a secret out of what net/http and encoding/json quote of an answer: a header that holds it, and a cause that tells
-// it, of which only that stays which callers match.
+// redact takes a secret out of the headers, and out of the cause: if that contains it, only the
+// errors that callers match stay.
 func (e *Error) redact(secret string) {
 	for key, values := range e.Header {
-		if slices.ContainsFunc(values, func(value string) bool { return strings.Contains(value, secret) }) {
+		has := func(value string) bool { return strings.Contains(value, secret) }
+		if slices.ContainsFunc(values, has) {
 			e.Header = maps.Clone(e.Header)
 			e.Header[key] = []string{redacted}
 		}
 	}
-	if !tells(e.cause, secret) {
+	if !containsSecret(e.cause, secret) {
 		return
 	}
 	var kept []error
@@ -177,11 +194,11 @@ func (e *Error) redact(secret string) {
 	e.cause = errors.Join(kept...)
 }
 
-// withoutSecret takes a secret out of a text, also the beginning of one where the text was cut.
+// withoutSecret takes a secret out of a text, and also its beginning where the text was cut.
 func withoutSecret(text, secret string) string {
-	const telling = 8 // characters
+	const revealing = 8 // characters
 	text = strings.ReplaceAll(text, secret, redacted)
-	for n := len(secret) - 1; n >= telling; n-- {
+	for n := len(secret) - 1; n >= revealing; n-- {
 		if before, found := strings.CutSuffix(text, secret[:n]); found {
 			return before + redacted
 		}
@@ -189,8 +206,8 @@ func withoutSecret(text, secret string) string {
 	return text
 }
 
-// tells: the text of an error, or of one within it, has the secret.
-func tells(err error, secret string) bool {
+// containsSecret reports whether the text of an error, or of one that it wraps, contains the secret.
+func containsSecret(err error, secret string) bool {
 	if err == nil {
 		return false
 	}
@@ -199,29 +216,36 @@ func tells(err error, secret string) bool {
 	}
 	switch err := err.(type) {
 	case interface{ Unwrap() error }:
-		return tells(err.Unwrap(), secret)
+		return containsSecret(err.Unwrap(), secret)
 	case interface{ Unwrap() []error }:
-		return slices.ContainsFunc(err.Unwrap(), func(err error) bool { return tells(err, secret) })
+		return slices.ContainsFunc(err.Unwrap(), func(err error) bool {
+			return containsSecret(err, secret)
+		})
 	}
 	return false
 }
 
-// Unwrap gives the network's or the context's error, if there is one.
+// Unwrap returns the network's or the context's error, if there is one.
 func (e *Error) Unwrap() error { return e.cause }
 
-// errMessageStored: a message of this UUID is stored, and nothing of the request is stored again.
+// errMessageStored says that the UUID of a message is taken, and that nothing of the request is
+// stored.
 var errMessageStored = errors.New("zep: message stored before")
 
-// The server's words. An id that it quotes ends the line and is not looked at, so that no id can make one text look like
-// another.
+// The server's texts. An id that one quotes stands at its end and is not matched, so that no id can
+// make one text look like another.
 var (
-	existsText        = regexp.MustCompile(`^(failed to create (collection|documents): )?(bad request: )?(user|session|collection|document_id) already exists\b`)
-	missingText       = regexp.MustCompile(`^(failed to \w+ (collection|documents?): )*(collection: .*|documents) not found$`)
+	existsText = regexp.MustCompile(`^(failed to create (collection|documents): )?(bad request: )?` +
+		`(user|session|collection|document_id) already exists\b`)
+	missingText = regexp.MustCompile(
+		`^(failed to \w+ (collection|documents?): )*(collection: .*|documents) not found$`)
+	lockText          = "failed to acquire advisory lock"
 	notPublishedText  = regexp.MustCompile(`^failed to publish new messages`)
-	messageStoredText = regexp.MustCompile(`duplicate key value violates unique constraint "message_pkey"`)
+	messageStoredText = regexp.MustCompile(
+		`duplicate key value violates unique constraint "message_pkey"`)
 )
 
-// classify gives the sentinels for what the server answered: none for no answer, a success or a redirect.
+// classify returns the sentinels for a response: none for a success or a redirect.
 func classify(status int, text string) []error {
 	switch {
 	case status == http.StatusNotFound && isMissingResource(text):
@@ -240,6 +264,8 @@ func classify(status int, text string) []error {
 		return []error{ErrBadRequest}
 	case status >= 500 && missingText.MatchString(text):
 		return []error{ErrServer, ErrNotFound}
+	case status >= 500 && strings.HasPrefix(text, lockText):
+		return []error{ErrServer, ErrLocked}
 	case status >= 500 && notPublishedText.MatchString(text):
 		return []error{ErrServer, ErrNotPublished}
 	case status >= 500 && messageStoredText.MatchString(text):
@@ -250,12 +276,12 @@ func classify(status int, text string) []error {
 	return nil
 }
 
-// isMissingResource tells Zep's "not found" from a router's or a proxy's: Zep says just that, or of which collection or documents.
+// isMissingResource tells Zep's "not found" from that of a router or a proxy.
 func isMissingResource(text string) bool {
 	return text == "not found" || missingText.MatchString(text)
 }
 
-// serverText is what an error's body says; a page is nothing to show.
+// serverText returns the text of an error's body, without HTML.
 func serverText(body []byte) string {
 	text := strings.TrimSpace(string(body))
 	if isPage(body) {
@@ -264,12 +290,14 @@ func serverText(body []byte) string {
 	return text
 }
 
-// isPage tells HTML, which Zep does not send of itself: it is a router's or a proxy's.
+// isPage reports whether a body is HTML, which Zep's API never sends: a router or a proxy did.
 func isPage(body []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) }
 
-// oneLine leaves nothing in a text that ends a line or drives a terminal, and at most 4 KiB of it.
+// oneLine returns at most 4 KiB of a text, with nothing in it that ends a line or drives a terminal.
 func oneLine(text string) string {
-	lines := strings.FieldsFunc(strings.ToValidUTF8(text, "\uFFFD"), func(r rune) bool { return r == '\n' || r == '\r' })
+	lines := strings.FieldsFunc(strings.ToValidUTF8(text, "\uFFFD"), func(r rune) bool {
+		return r == '\n' || r == '\r'
+	})
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
 			return ' '
@@ -286,8 +314,8 @@ func oneLine(text string) string {
 	return text[:end] + "…"
 }
 
-func errNegative(method, field string, value int) error {
-	return fmt.Errorf("%w: %s: %s is %d: want no negative number", ErrBadRequest, method, field, value)
+func errNegative(where, field string, value int64) error {
+	return fmt.Errorf("%w: %s: %s is %d, must not be negative", ErrBadRequest, where, field, value)
 }
 
 func errNilRequest(method string) error {

@@ -18,16 +18,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// refusedWith is the error of a call that was answered so.
-func refusedWith(t testing.TB, status int, body string, header ...string) *Error {
+// refusal returns the error of a call that got this response.
+func refusal(t testing.TB, status int, body string, header ...string) *Error {
 	t.Helper()
 	c, _, _ := scripted(t, nil, answers(status, body, header...))
 	_, err := c.User.Get(context.Background(), "jane", RequestMaxAttempts(1))
 	return requireError(t, err)
 }
 
-// TestEveryRecordedErrorHasItsClass holds an expectation for each refusal of the real server, and each must be met.
-func TestEveryRecordedErrorHasItsClass(t *testing.T) {
+// TestError_RecordedRefusals has an expectation for each refusal of the recordings, and no other.
+func TestError_RecordedRefusals(t *testing.T) {
 	t.Parallel()
 	expected := map[string][]error{
 		"users: add again: already exists":              {ErrAlreadyExists},
@@ -98,30 +98,33 @@ func TestEveryRecordedErrorHasItsClass(t *testing.T) {
 		name := r.Scenario + ": " + r.Step
 		want, ok := expected[name]
 		if r.Response.Status < 300 {
-			assert.Falsef(t, ok, "%s is no error", name)
+			assert.Falsef(t, ok, "%s is not an error", name)
 			continue
 		}
-		if !assert.Truef(t, ok, "no expectation for %s: %d %s", name, r.Response.Status, r.Response.Body) {
+		if !assert.Truef(t, ok,
+			"no expectation for %s: %d %s", name, r.Response.Status, r.Response.Body) {
 			continue
 		}
 		met++
-		e := refusedWith(t, r.Response.Status, r.Response.Body)
+		e := refusal(t, r.Response.Status, r.Response.Body)
 		assert.Equal(t, want, matched(e), name)
 		assert.Equal(t, r.Response.Status, e.StatusCode, name)
 		assertOneLine(t, e.Error())
 		if page := strings.HasPrefix(r.Response.Body, "<"); page {
 			assert.Equal(t, "(an HTML page)", e.Message, name)
 		} else {
-			assert.Equal(t, strings.ReplaceAll(strings.TrimSpace(r.Response.Body), "\n", "; "), e.Message, name)
+			assert.Equal(t, strings.ReplaceAll(strings.TrimSpace(r.Response.Body), "\n", "; "),
+				e.Message, name)
 		}
 	}
-	assert.Equal(t, len(expected), met, "each expectation has its recording, each recording its expectation")
+	assert.Equal(t, len(expected), met, "each expectation has a recording")
 }
 
-func TestAnswersOfProxiesAndOtherServersHaveTheirClass(t *testing.T) {
+func TestError_ProxiesAndOtherServers(t *testing.T) {
 	t.Parallel()
 	nginx := func(title string) string {
-		return "<html>\r\n<head><title>" + title + "</title></head>\r\n<body>\r\n<center><h1>" + title + "</h1></center>\r\n</body>\r\n</html>\r\n"
+		return "<html>\r\n<head><title>" + title + "</title></head>\r\n<body>\r\n" +
+			"<center><h1>" + title + "</h1></center>\r\n</body>\r\n</html>\r\n"
 	}
 	tests := []struct {
 		name   string
@@ -132,10 +135,16 @@ func TestAnswersOfProxiesAndOtherServersHaveTheirClass(t *testing.T) {
 		{"nginx 404", 404, nginx("404 Not Found"), []error{ErrEndpointNotFound}},
 		{"web UI off", 404, "404 page not found\n", []error{ErrEndpointNotFound}},
 		{"JSON 404", 404, `{"message":"not found"}`, []error{ErrEndpointNotFound}},
-		{"JSON 404, pretty", 404, "{\n  \"detail\": \"Not Found\"\n}\n", []error{ErrEndpointNotFound}},
+		{
+			"JSON 404, pretty", 404, "{\n  \"detail\": \"Not Found\"\n}\n",
+			[]error{ErrEndpointNotFound},
+		},
 		{"404 without a body", 404, "", []error{ErrEndpointNotFound}},
-		{"404 of other words", 404, "default backend - 404", []error{ErrEndpointNotFound}},
-		{"404 that quotes", 404, "not found: no route for /zep/api/v1/user", []error{ErrEndpointNotFound}},
+		{"404 with another text", 404, "default backend - 404", []error{ErrEndpointNotFound}},
+		{
+			"404 that quotes", 404, "not found: no route for /zep/api/v1/user",
+			[]error{ErrEndpointNotFound},
+		},
 		{"405", 405, "", []error{ErrEndpointNotFound}},
 		{"405 of nginx", 405, nginx("405 Not Allowed"), []error{ErrEndpointNotFound}},
 		{"400 of nginx", 400, nginx("400 Bad Request"), []error{ErrBadRequest}},
@@ -154,14 +163,14 @@ func TestAnswersOfProxiesAndOtherServersHaveTheirClass(t *testing.T) {
 		{"503", 503, "", []error{ErrServer}},
 		{"504", 504, "upstream request timeout", []error{ErrServer}},
 		{"599", 599, "", []error{ErrServer}},
-		{"300 without a place", 300, "", nil},
+		{"300 without a Location", 300, "", nil},
 		{"304", 304, "", nil},
-		{"302 without a place", 302, "", nil},
+		{"302 without a Location", 302, "", nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			e := refusedWith(t, test.status, test.body)
+			e := refusal(t, test.status, test.body)
 			assert.Equal(t, test.want, matched(e))
 			assertOneLine(t, e.Error())
 			assert.NotContains(t, e.Error(), "<", "no HTML is shown")
@@ -169,13 +178,16 @@ func TestAnswersOfProxiesAndOtherServersHaveTheirClass(t *testing.T) {
 	}
 }
 
-// TestNoIDInAnErrorChangesItsClass: the server quotes ids in its texts, and an id may hold the text of another error.
-func TestNoIDInAnErrorChangesItsClass(t *testing.T) {
+// TestError_IDQuotedInText checks ids that contain the text of another error. The server quotes
+// ids.
+func TestError_IDQuotedInText(t *testing.T) {
 	t.Parallel()
 	ids := []string{
-		"user already exists", "user already exists with user_id: x", "bad request: session already exists", "not found", "page not found",
-		"x\nuser already exists", "x\nbad request: session already exists with session_id: y", "documents not found",
-		"failed to get collection: collection: x not found", "<html>", "failed to acquire advisory lock", "a: documents not found",
+		"user already exists", "user already exists with user_id: x",
+		"bad request: session already exists", "not found", "page not found",
+		"x\nuser already exists", "x\nbad request: session already exists with session_id: y",
+		"documents not found", "failed to get collection: collection: x not found", "<html>",
+		"failed to acquire advisory lock", "a: documents not found",
 	}
 	texts := []struct {
 		status int
@@ -184,7 +196,10 @@ func TestNoIDInAnErrorChangesItsClass(t *testing.T) {
 	}{
 		{400, "bad request: user does not exist with user_id: %s\n", []error{ErrBadRequest}},
 		{400, "bad request: user already exists with user_id: %s\n", []error{ErrAlreadyExists}},
-		{400, "bad request: session already exists with session_id: %s\n", []error{ErrAlreadyExists}},
+		{
+			400, "bad request: session already exists with session_id: %s\n",
+			[]error{ErrAlreadyExists},
+		},
 		{400, "strconv.ParseInt: parsing %q: invalid syntax\n", []error{ErrBadRequest}},
 		{404, "not found\n", []error{ErrNotFound}},
 	}
@@ -194,42 +209,49 @@ func TestNoIDInAnErrorChangesItsClass(t *testing.T) {
 			if strings.Contains(body, "%") {
 				body = fmt.Sprintf(body, id)
 			}
-			assert.Equal(t, text.want, matched(refusedWith(t, text.status, body)), body)
+			assert.Equal(t, text.want, matched(refusal(t, text.status, body)), body)
 		}
 	}
 }
 
-func TestServerTextIsOneCleanLine(t *testing.T) {
+func TestError_MessageIsOneLine(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 5000)
 	tests := map[string]struct{ body, want string }{
-		"nothing":                {"", ""},
-		"white space":            {" \r\n\t ", ""},
-		"text":                   {"not found\n", "not found"},
-		"two lines":              {"one\ntwo\n", "one; two"},
-		"DOS lines":              {"one\r\ntwo\r\n\r\n", "one; two"},
-		"tabs":                   {"one\ttwo", "one two"},
-		"terminal sequences":     {"\x1b[31mred\x1b[0m\x07", " [31mred [0m "},
-		"NUL":                    {"a\x00b", "a b"},
-		"next line, a C1":        {"a\u0085b", "a b"},
-		"line separators":        {"a\u2028b\u2029c", "a b c"},
-		"invalid UTF-8":          {"a\xff\xfeb", "a\uFFFDb"},
-		"Unicode stays":          {"日本 ü 🙂", "日本 ü 🙂"},
-		"HTML":                   {"<html><body>secret things</body></html>", "(an HTML page)"},
-		"HTML after space":       {"\n\n  <!DOCTYPE html>", "(an HTML page)"},
-		"XML":                    {"<?xml version='1.0'?><Error/>", "(an HTML page)"},
-		"JSON stays":             {`{"error":"x"}`, `{"error":"x"}`},
-		"4 KiB":                  {long[:4096], long[:4096]},
-		"more than 4 KiB":        {long, long[:4093] + "…"},
-		"cut between runes":      {strings.Repeat("x", 4092) + "日本日本", strings.Repeat("x", 4092) + "…"},
-		"a run of invalid bytes": {strings.Repeat("x", 4090) + strings.Repeat("\xff", 100), strings.Repeat("x", 4090) + "\uFFFD"},
-		"a format is not one":    {"100%d %s %!", "100%d %s %!"},
-		"cut after lines joined": {strings.Repeat("x\n", 3000), strings.Repeat("x; ", 1364) + "x…"},
+		"nothing":            {"", ""},
+		"white space":        {" \r\n\t ", ""},
+		"text":               {"not found\n", "not found"},
+		"two lines":          {"one\ntwo\n", "one; two"},
+		"DOS lines":          {"one\r\ntwo\r\n\r\n", "one; two"},
+		"tabs":               {"one\ttwo", "one two"},
+		"terminal sequences": {"\x1b[31mred\x1b[0m\x07", " [31mred [0m "},
+		"NUL":                {"a\x00b", "a b"},
+		"next line, a C1":    {"a\u0085b", "a b"},
+		"line separators":    {"a\u2028b\u2029c", "a b c"},
+		"invalid UTF-8":      {"a\xff\xfeb", "a\uFFFDb"},
+		"Unicode stays":      {"日本 ü 🙂", "日本 ü 🙂"},
+		"HTML":               {"<html><body>secret things</body></html>", "(an HTML page)"},
+		"HTML after space":   {"\n\n  <!DOCTYPE html>", "(an HTML page)"},
+		"XML":                {"<?xml version='1.0'?><Error/>", "(an HTML page)"},
+		"JSON stays":         {`{"error":"x"}`, `{"error":"x"}`},
+		"4 KiB":              {long[:4096], long[:4096]},
+		"more than 4 KiB":    {long, long[:4093] + "…"},
+		"cut between runes": {
+			strings.Repeat("x", 4092) + "日本日本", strings.Repeat("x", 4092) + "…",
+		},
+		"a run of invalid bytes": {
+			strings.Repeat("x", 4090) + strings.Repeat("\xff", 100),
+			strings.Repeat("x", 4090) + "\uFFFD",
+		},
+		"a format is not one": {"100%d %s %!", "100%d %s %!"},
+		"cut after lines joined": {
+			strings.Repeat("x\n", 3000), strings.Repeat("x; ", 1364) + "x…",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e := refusedWith(t, 400, test.body)
+			e := refusal(t, 400, test.body)
 			assert.Equal(t, test.want, e.Message)
 			assert.LessOrEqual(t, len(e.Message), 4096)
 			assertOneLine(t, e.Error())
@@ -237,17 +259,18 @@ func TestServerTextIsOneCleanLine(t *testing.T) {
 	}
 }
 
-// TestEveryMessageIsOneLineOf4KiB: not only what a server says in its body, but also what it says in other places, quoted by the
-// errors of net/http and encoding/json.
-func TestEveryMessageIsOneLineOf4KiB(t *testing.T) {
+// TestError_MessageIsLimited checks texts that are not the body of a response, such as those that
+// net/http and encoding/json quote.
+func TestError_MessageIsLimited(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 100_000)
 	tests := map[string]step{
-		"a place to redirect to": answers(302, "", "Location", "http://zep.test/"+long),
-		"a time that is none":    answers(200, `{"created_at":"`+long+`"}`),
-		"a number too large":     answers(200, `{"id":`+strings.Repeat("9", 100_000)+`}`),
-		"a transport's error":    breaks(errors.New("malformed MIME header line: " + long)),
-		"control characters":     breaks(errors.New("malformed MIME header line: \x1b[31m\r\n evil \u2028")),
+		"a Location":                answers(302, "", "Location", "http://zep.test/"+long),
+		"an invalid time":           answers(200, `{"created_at":"`+long+`"}`),
+		"a number too large":        answers(200, `{"id":`+strings.Repeat("9", 100_000)+`}`),
+		"an error of the transport": failsWith(errors.New("malformed MIME header line: " + long)),
+		"control characters": failsWith(
+			errors.New("malformed MIME header line: \x1b[31m\r\n evil \u2028")),
 	}
 	for name, attempt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -261,51 +284,135 @@ func TestEveryMessageIsOneLineOf4KiB(t *testing.T) {
 	}
 }
 
-// TestErrorTexts is what callers read.
-func TestErrorTexts(t *testing.T) {
+func TestError_Text(t *testing.T) {
 	t.Parallel()
-	const endpointHint = "; the server does not know this path: check that the base URL (WithBaseURL or ZEP_API_URL) is that of a Zep v0.x server"
+	const endpointHint = "; the server does not know this path: " +
+		"check that the base URL (WithBaseURL or ZEP_API_URL) is that of a Zep v0.x server"
 	const keyHint = "; check the API key (WithAPIKey or ZEP_API_KEY)"
-	const redirectHint = "; redirects are not followed: set the base URL (WithBaseURL or ZEP_API_URL) to the server's own"
-	const hereHint = "; check that Zep runs there, or set the base URL (WithBaseURL or ZEP_API_URL)"
-	refused := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	const redirectHint = "; redirects are not followed: " +
+		"set the base URL (WithBaseURL or ZEP_API_URL) to the server's own"
+	const hereHint = "; check that Zep runs there, " +
+		"or set the base URL (WithBaseURL or ZEP_API_URL)"
+	refused := &net.OpError{
+		Op:  "dial",
+		Net: "tcp",
+		Err: os.NewSyscallError("connect", syscall.ECONNREFUSED),
+	}
 	tests := []struct {
 		err  *Error
 		want string
 	}{
-		{&Error{Method: "GET", Path: "/api/v1/user/jane", StatusCode: 404, Message: "not found", Attempts: 1},
+		{&Error{
+			Method:     "GET",
+			Path:       "/api/v1/user/jane",
+			StatusCode: 404,
+			Message:    "not found",
+			Attempts:   1,
+		},
 			"zep: GET /api/v1/user/jane: 404: not found"},
-		{&Error{Method: "GET", Path: "/api/v1/user/a%20b", StatusCode: 500, Attempts: 4},
+		{&Error{
+			Method:     "GET",
+			Path:       "/api/v1/user/a%20b",
+			StatusCode: 500,
+			Attempts:   4,
+		},
 			"zep: GET /api/v1/user/a%20b: 500 Internal Server Error (4 attempts)"},
-		{&Error{Method: "GET", Path: "/wrong/api/v1/user", StatusCode: 404, Message: "(an HTML page)", Attempts: 1},
+		{&Error{
+			Method:     "GET",
+			Path:       "/wrong/api/v1/user",
+			StatusCode: 404,
+			Message:    "(an HTML page)",
+			Attempts:   1,
+		},
 			"zep: GET /wrong/api/v1/user: 404: (an HTML page)" + endpointHint},
-		{&Error{Method: "PUT", Path: "/api/v1/user", StatusCode: 405, Attempts: 1},
+		{&Error{
+			Method:     "PUT",
+			Path:       "/api/v1/user",
+			StatusCode: 405,
+			Attempts:   1,
+		},
 			"zep: PUT /api/v1/user: 405 Method Not Allowed" + endpointHint},
-		{&Error{Method: "GET", Path: "/api/v1/user", StatusCode: 401, Message: "no token found", Attempts: 1},
+		{&Error{
+			Method:     "GET",
+			Path:       "/api/v1/user",
+			StatusCode: 401,
+			Message:    "no token found",
+			Attempts:   1,
+		},
 			"zep: GET /api/v1/user: 401: no token found" + keyHint},
-		{&Error{Method: "GET", Path: "/api/v1/user", StatusCode: 403, Attempts: 1},
+		{&Error{
+			Method:     "GET",
+			Path:       "/api/v1/user",
+			StatusCode: 403,
+			Attempts:   1,
+		},
 			"zep: GET /api/v1/user: 403 Forbidden" + keyHint},
-		{&Error{Method: "GET", Path: "/api/v1/user", StatusCode: 302, Message: "redirects to https://login.test/", Attempts: 1},
+		{&Error{
+			Method:     "GET",
+			Path:       "/api/v1/user",
+			StatusCode: 302,
+			Message:    "redirects to https://login.test/",
+			Attempts:   1,
+		},
 			"zep: GET /api/v1/user: 302: redirects to https://login.test/" + redirectHint},
-		{&Error{Method: "GET", Path: "/api/v1/user", Message: refused.Error(), Attempts: 4, cause: refused},
-			"zep: GET /api/v1/user: dial tcp: connect: connection refused (4 attempts)" + hereHint},
-		{&Error{Method: "GET", Path: "/api/v1/user", StatusCode: 503, Message: "busy", Attempts: 2, cause: context.DeadlineExceeded},
+		{&Error{
+			Method:   "GET",
+			Path:     "/api/v1/user",
+			Message:  refused.Error(),
+			Attempts: 4,
+			cause:    refused,
+		},
+			"zep: GET /api/v1/user: dial tcp: connect: connection refused (4 attempts)" +
+				hereHint},
+		{&Error{
+			Method:     "GET",
+			Path:       "/api/v1/user",
+			StatusCode: 503,
+			Message:    "busy",
+			Attempts:   2,
+			cause:      context.DeadlineExceeded,
+		},
 			"zep: GET /api/v1/user: 503: busy: context deadline exceeded (2 attempts)"},
-		{&Error{Method: "GET", Path: "/api/v1/user", StatusCode: 429, Attempts: 1, cause: errors.Join(context.Canceled)},
+		{&Error{
+			Method:     "GET",
+			Path:       "/api/v1/user",
+			StatusCode: 429,
+			Attempts:   1,
+			cause:      errors.Join(context.Canceled),
+		},
 			"zep: GET /api/v1/user: 429 Too Many Requests: context canceled"},
-		{&Error{Method: "GET", Path: "/api/v1/user", Message: "context canceled", Attempts: 1, cause: context.Canceled},
+		{&Error{
+			Method:   "GET",
+			Path:     "/api/v1/user",
+			Message:  "context canceled",
+			Attempts: 1,
+			cause:    context.Canceled,
+		},
 			"zep: GET /api/v1/user: context canceled"},
-		{&Error{Method: "POST", Path: "/api/v1/user", StatusCode: 502, Attempts: 4, unsettled: true},
-			"zep: POST /api/v1/user: 502 Bad Gateway (4 attempts); the answer to an attempt was lost: it may have been carried out"},
-		{&Error{Method: "PATCH", Path: "/api/v1/user/jane", Message: "waiting for an earlier update of the same record", cause: context.Canceled},
-			"zep: PATCH /api/v1/user/jane: waiting for an earlier update of the same record: context canceled"},
+		{&Error{
+			Method:        "POST",
+			Path:          "/api/v1/user",
+			StatusCode:    502,
+			Attempts:      4,
+			maybeExecuted: true,
+		},
+			"zep: POST /api/v1/user: 502 Bad Gateway (4 attempts); " +
+				"the outcome of an attempt is unknown: it may have been carried out"},
+		{&Error{
+			Method:  "PATCH",
+			Path:    "/api/v1/user/jane",
+			Message: "waiting for an earlier update of the same record",
+			cause:   context.Canceled,
+		},
+			"zep: PATCH /api/v1/user/jane: " +
+				"waiting for an earlier update of the same record: context canceled"},
 	}
 	for _, test := range tests {
 		assert.Equal(t, test.want, test.err.Error())
 	}
 }
 
-func TestErrorsAreOfACallersReach(t *testing.T) {
+func TestError_Fields(t *testing.T) {
 	t.Parallel()
 	c, _, _ := scripted(t, []Option{WithBaseURL("http://zep.test/a%2Fb/")},
 		answers(404, "not found\n", "X-Zep-Version", "dev-n/a (n/a)"))
@@ -324,19 +431,20 @@ func TestErrorsAreOfACallersReach(t *testing.T) {
 	c, _, _ = scripted(t, nil, repeat(4, neverDialled)...)
 	_, err = c.User.List(context.Background(), &ListOptions{Limit: 3, Cursor: 7})
 	e = requireError(t, err)
-	assert.Equal(t, "/zep/api/v1/user", e.Path, "a query is left out")
+	assert.Equal(t, "/zep/api/v1/user", e.Path, "the query is left out")
 	assert.Zero(t, e.StatusCode)
 	assert.Nil(t, e.Header)
 	var op *net.OpError
 	require.ErrorAs(t, err, &op)
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 	var asURL *url.Error
-	assert.False(t, errors.As(err, &asURL), "no error that shows the whole URL is kept")
+	assert.False(t, errors.As(err, &asURL), "no error with the whole URL is kept")
 	assert.Empty(t, matched(err))
 }
 
-// TestAFreshErrorEachTime: no two calls share an error that one caller could write to.
-func TestAFreshErrorEachTime(t *testing.T) {
+// TestError_FreshValue checks that no two calls share an error, which one of the callers could
+// modify.
+func TestError_FreshValue(t *testing.T) {
 	t.Parallel()
 	c, _, _ := scripted(t, nil, repeat(2, answers(404, "not found\n"))...)
 	_, first := c.User.Get(context.Background(), "jane")
@@ -345,8 +453,9 @@ func TestAFreshErrorEachTime(t *testing.T) {
 	assert.NotSame(t, requireError(t, first), requireError(t, second))
 }
 
-// TestACallersFakeCanReturnAnError: an error made by hand is matched as the client's own are.
-func TestACallersFakeCanReturnAnError(t *testing.T) {
+// TestError_MadeByCaller checks that an Error which a fake returns is matched like one of the
+// client.
+func TestError_MadeByCaller(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		err  error
@@ -354,9 +463,25 @@ func TestACallersFakeCanReturnAnError(t *testing.T) {
 	}{
 		{&Error{StatusCode: 404, Message: "not found"}, []error{ErrNotFound}},
 		{&Error{StatusCode: 404}, []error{ErrEndpointNotFound}},
-		{&Error{StatusCode: 400, Message: "user already exists with user_id: jane"}, []error{ErrAlreadyExists}},
-		{&Error{StatusCode: 400, Message: "bad request: session already exists with session_id: s"}, []error{ErrAlreadyExists}},
-		{&Error{StatusCode: 400, Message: "failed to create collection: bad request: collection already exists: docs"}, []error{ErrAlreadyExists}},
+		{
+			&Error{StatusCode: 400, Message: "user already exists with user_id: jane"},
+			[]error{ErrAlreadyExists},
+		},
+		{
+			&Error{
+				StatusCode: 400,
+				Message:    "bad request: session already exists with session_id: s",
+			},
+			[]error{ErrAlreadyExists},
+		},
+		{
+			&Error{
+				StatusCode: 400,
+				Message: "failed to create collection: " +
+					"bad request: collection already exists: docs",
+			},
+			[]error{ErrAlreadyExists},
+		},
 		{&Error{StatusCode: 400}, []error{ErrBadRequest}},
 		{&Error{StatusCode: 401}, []error{ErrUnauthorized}},
 		{&Error{StatusCode: 413}, []error{ErrTooLarge}},
@@ -370,36 +495,67 @@ func TestACallersFakeCanReturnAnError(t *testing.T) {
 		assert.NotEmpty(t, test.err.Error())
 		assert.NotErrorIs(t, test.err, io.EOF)
 	}
-	data, err := json.Marshal(&Error{Method: "GET", Path: "/x", StatusCode: 404, Message: "not found", Header: http.Header{"A": {"b"}}, Attempts: 1})
+	data, err := json.Marshal(&Error{
+		Method:     "GET",
+		Path:       "/x",
+		StatusCode: 404,
+		Message:    "not found",
+		Header:     http.Header{"A": {"b"}},
+		Attempts:   1,
+	})
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"Method":"GET","Path":"/x","StatusCode":404,"Message":"not found","Header":{"A":["b"]},"Attempts":1}`, string(data))
+	assert.JSONEq(t,
+		`{"Method":"GET","Path":"/x","StatusCode":404,"Message":"not found",`+
+			`"Header":{"A":["b"]},"Attempts":1}`,
+		string(data))
 }
 
-// TestMistakesAreFoundBeforeAnythingIsSent: no request can come of these.
-func TestMistakesAreFoundBeforeAnythingIsSent(t *testing.T) {
+func TestError_InvalidCallSendsNothing(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	c, s, _ := scripted(t, nil)
-	endless := Metadata{"f": func() {}}
+	notJSON := Metadata{"f": func() {}}
 	tests := map[string]struct {
 		call func() error
 		want error
 	}{
-		"User.Add of nothing":       {func() error { _, err := c.User.Add(ctx, nil); return err }, ErrBadRequest},
-		"User.Update of nothing":    {func() error { _, err := c.User.Update(ctx, nil); return err }, ErrBadRequest},
-		"Session.Add of nothing":    {func() error { _, err := c.Session.Add(ctx, nil); return err }, ErrBadRequest},
-		"Session.Update of nothing": {func() error { _, err := c.Session.Update(ctx, nil); return err }, ErrBadRequest},
-		"a negative limit":          {func() error { _, err := c.User.List(ctx, &ListOptions{Limit: -1}); return err }, ErrBadRequest},
-		"a negative cursor":         {func() error { _, err := c.Session.List(ctx, &ListOptions{Cursor: -1}); return err }, ErrBadRequest},
-		"metadata that is no JSON": {func() error {
-			_, err := c.User.Add(ctx, &CreateUserRequest{UserID: "jane", Metadata: endless})
+		"User.Add of nil": {func() error {
+			_, err := c.User.Add(ctx, nil)
 			return err
 		}, ErrBadRequest},
-		"an update that is no JSON": {func() error {
-			_, err := c.Session.Update(ctx, &UpdateSessionRequest{SessionID: "s", Metadata: endless})
+		"User.Update of nil": {func() error {
+			_, err := c.User.Update(ctx, nil)
 			return err
 		}, ErrBadRequest},
-		"an id that cannot be asked": {func() error { _, err := c.User.Get(ctx, "../user/other"); return err }, ErrInvalidID},
+		"Session.Add of nil": {func() error {
+			_, err := c.Session.Add(ctx, nil)
+			return err
+		}, ErrBadRequest},
+		"Session.Update of nil": {func() error {
+			_, err := c.Session.Update(ctx, nil)
+			return err
+		}, ErrBadRequest},
+		"a negative limit": {func() error {
+			_, err := c.User.List(ctx, &ListOptions{Limit: -1})
+			return err
+		}, ErrBadRequest},
+		"a negative cursor": {func() error {
+			_, err := c.Session.List(ctx, &ListOptions{Cursor: -1})
+			return err
+		}, ErrBadRequest},
+		"metadata that is not JSON": {func() error {
+			_, err := c.User.Add(ctx, &CreateUserRequest{UserID: "jane", Metadata: notJSON})
+			return err
+		}, ErrBadRequest},
+		"an update that is not JSON": {func() error {
+			_, err := c.Session.Update(ctx,
+				&UpdateSessionRequest{SessionID: "s", Metadata: notJSON})
+			return err
+		}, ErrBadRequest},
+		"an id that is a path": {func() error {
+			_, err := c.User.Get(ctx, "../user/other")
+			return err
+		}, ErrInvalidID},
 		"a user id that is not UTF-8": {func() error {
 			_, err := c.Session.Add(ctx, &CreateSessionRequest{SessionID: "s", UserID: "\xff"})
 			return err
@@ -413,8 +569,9 @@ func TestMistakesAreFoundBeforeAnythingIsSent(t *testing.T) {
 	assert.Empty(t, s.requests())
 }
 
-// TestAKeyThatIsAWordOfTheServersChangesNoClass: it is taken out of the text after that was understood.
-func TestAKeyThatIsAWordOfTheServersChangesNoClass(t *testing.T) {
+// TestError_KeyInServerText checks that the key is removed from a text after the text was
+// classified.
+func TestError_KeyInServerText(t *testing.T) {
 	t.Parallel()
 	for text, test := range map[string]struct {
 		status int
@@ -431,8 +588,8 @@ func TestAKeyThatIsAWordOfTheServersChangesNoClass(t *testing.T) {
 	}
 }
 
-// TestALongPathIsCutInTheText, and only there.
-func TestALongPathIsCutInTheText(t *testing.T) {
+// TestError_LongPath checks that a path is shortened in the text of an error only.
+func TestError_LongPath(t *testing.T) {
 	t.Parallel()
 	id := strings.Repeat("j", 5000)
 	c, _, _ := scripted(t, nil, answers(404, "not found"))

@@ -2,50 +2,42 @@ package zep
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 )
 
-// MemoryService keeps what was said in sessions: [Client.Memory].
+// MemoryService keeps the messages of sessions: [Client.Memory].
 type MemoryService struct{ client *Client }
 
-// Get returns the last messages of a session, oldest first, and the summary of those before, nil while there is none. nil
-// options are the server's default: 12 messages, without those that are in the summary. A session that is not there has no
-// messages: that is no error. A negative LastN is [ErrBadRequest].
+// Get returns the last messages of a session, oldest first, and the summary of the earlier ones, nil
+// if there is none yet. nil options are the server's default: 12 messages, without those in the
+// summary. A session that does not exist has no messages: that is no error. A negative LastN is
+// [ErrBadRequest].
 //
 // GET /api/v1/sessions/{sessionId}/memory
-func (s *MemoryService) Get(ctx context.Context, sessionID string, options *GetMemoryOptions, opts ...RequestOption) (*Memory, error) {
-	var refused error
-	if options != nil && options.LastN < 0 {
-		refused = errNegative("Memory.Get", "LastN", options.LastN)
+func (s *MemoryService) Get(
+	ctx context.Context, sessionID string, options *GetMemoryOptions, opts ...RequestOption,
+) (*Memory, error) {
+	if err := options.validate(); err != nil {
+		return nil, s.client.precheck(opts, err)
 	}
 	return do(ctx, s.client, call[*Memory]{
-		method: http.MethodGet, route: "/sessions/{sessionId}/memory", ids: []string{sessionID}, query: options, decode: decodeMemory,
-		refused: refused,
+		endpoint: "GET /sessions/{sessionId}/memory",
+		ids:      []string{sessionID},
+		query:    options,
+		decode:   decodeMemory,
 	}, opts)
 }
 
-// noUUID stands for a summary that is not there.
-const noUUID = "00000000-0000-0000-0000-000000000000"
-
-func decodeMemory(header http.Header, body []byte) (*Memory, error) {
-	memory, err := decodeJSON[*Memory](header, body)
-	if err != nil {
-		return nil, err
+func (o *GetMemoryOptions) validate() error {
+	if o != nil && o.LastN < 0 {
+		return errNegative("Memory.Get", "LastN", int64(o.LastN))
 	}
-	if memory.Messages, err = withoutNull(memory.Messages); err != nil {
-		return nil, err
-	}
-	if memory.Summary != nil && memory.Summary.UUID == noUUID {
-		memory.Summary = nil
-	}
-	return memory, nil
+	return nil
 }
 
 // newMessage is a message as the server takes it: an empty UUID or time is an error to it.
@@ -57,145 +49,177 @@ type newMessage struct {
 	Metadata   Metadata   `json:"metadata,omitempty"`
 	TokenCount int        `json:"token_count,omitempty"`
 
-	ours bool // the UUID is, and nobody else's
+	generatedUUID bool // no other message has it
 }
 
-// sessionRace: two adds created the session at once, and this one's messages were not stored.
-var sessionRace = regexp.MustCompile(`^(bad request: )?session already exists`)
+// newMemory is the body of an add.
+type newMemory struct {
+	Messages []newMessage `json:"messages"`
+	Metadata Metadata     `json:"metadata,omitempty"`
+}
 
-// Add appends messages to a session, which it creates if there is none. They are embedded, and can be searched, some time after
-// that.
+// sessionRaceText says that two adds created the session at once. This one's messages were not
+// stored.
+var sessionRaceText = regexp.MustCompile(`^(bad request: )?session already exists`)
+
+// Add appends messages to a session, which it creates if there is none. The server embeds them some
+// time after it has answered, and only then a search finds them.
 //
-// Each message without a UUID, or with the zero one, is sent with a random one (version 4), so that a repeated request stores nothing
-// twice; the request and its messages are not written to. If the server stored the messages but could not hand them on, the error is
-// [ErrNotPublished]: they are there. What is over the server's 5 MiB is [ErrTooLarge]. A UUID of the caller's that is taken is
-// [ErrServer], with "message_pkey" in its text: then nothing of the request is stored. A nil message, and a UUID that comes
-// twice, is [ErrBadRequest] before anything is sent.
+// A message without a UUID, or with the zero one, is sent with a random one (version 4), so that a
+// repeated request stores nothing twice. The request and its messages are not written to.
+//
+// The error is [ErrNotPublished] if the server stored the messages but could not hand them on: they
+// are there. It is [ErrTooLarge] if the request is over the server's 5 MiB, and [ErrBadRequest],
+// before anything is sent, if a message is nil or a UUID comes twice. A UUID in the request that is
+// taken is [ErrServer], with "message_pkey" in its text: then nothing of the request is stored.
 //
 // POST /api/v1/sessions/{sessionId}/memory
-func (s *MemoryService) Add(ctx context.Context, sessionID string, req *AddMemoryRequest, opts ...RequestOption) error {
-	if req == nil {
-		_, err := do(ctx, s.client, call[none]{refused: errNilRequest("Memory.Add")}, opts)
-		return err
+func (s *MemoryService) Add(
+	ctx context.Context, sessionID string, req *AddMemoryRequest, opts ...RequestOption,
+) error {
+	messages, err := req.newMessages()
+	if err != nil {
+		return s.client.precheck(opts, err)
 	}
-	messages, err := newMessages(req.Messages)
 	_, err = do(ctx, s.client, call[none]{
-		method: http.MethodPost, route: "/sessions/{sessionId}/memory", ids: []string{sessionID}, decode: decodeOK, refused: err,
-		body: struct {
-			Messages []newMessage `json:"messages"`
-			Metadata Metadata     `json:"metadata,omitempty"`
-		}{messages, req.Metadata},
-		transient: sessionRace,
-		settle: func(ctx context.Context, failure *Error) (none, error) {
-			return none{}, s.settleAdd(ctx, sessionID, messages, failure, opts)
+		endpoint:  "POST /sessions/{sessionId}/memory",
+		ids:       []string{sessionID},
+		body:      newMemory{messages, req.Metadata},
+		transient: sessionRaceText,
+		decode:    decodeOK,
+		reconcile: func(ctx context.Context, failure *Error) (none, error) {
+			return none{}, s.reconcileAdd(ctx, sessionID, messages, failure, opts)
 		},
 	}, opts)
 	return err
 }
 
-// newMessages are copies of a caller's messages, each with a UUID.
-func newMessages(messages []*Message) ([]newMessage, error) {
-	made := make([]newMessage, len(messages))
-	chosen := make(map[string]bool)
-	for i, m := range messages {
+// newMessages returns copies of the messages, each with a UUID.
+func (r *AddMemoryRequest) newMessages() ([]newMessage, error) {
+	if r == nil {
+		return nil, errNilRequest("Memory.Add")
+	}
+	messages := make([]newMessage, len(r.Messages))
+	taken := make(map[string]bool)
+	for i, m := range r.Messages {
 		if m == nil {
 			return nil, fmt.Errorf("%w: Memory.Add: message %d is nil", ErrBadRequest, i)
 		}
-		made[i] = newMessage{UUID: m.UUID, Role: m.Role, Content: m.Content, Metadata: m.Metadata, TokenCount: m.TokenCount}
-		switch key := uuidKey(m.UUID); {
-		case m.UUID == "", key == uuidKey(noUUID): // for the zero UUID the server would take one of its own, another in each attempt
-			made[i].UUID, made[i].ours = newUUID(), true
-		case chosen[key]:
-			return nil, fmt.Errorf("%w: Memory.Add: message %d has the UUID %s of an earlier one", ErrBadRequest, i, m.UUID)
-		default:
-			chosen[key] = true
+		messages[i] = newMessage{
+			UUID:       m.UUID,
+			Role:       m.Role,
+			Content:    m.Content,
+			Metadata:   m.Metadata,
+			TokenCount: m.TokenCount,
 		}
 		if !m.CreatedAt.IsZero() {
-			made[i].CreatedAt = &m.CreatedAt
+			messages[i].CreatedAt = &m.CreatedAt
 		}
+		key := uuidKey(m.UUID)
+		switch {
+		case m.UUID == "", key == uuidKey(zeroUUID): // the server replaces it in each attempt
+			messages[i].UUID, messages[i].generatedUUID = newUUID(), true
+		case taken[key]:
+			return nil, fmt.Errorf("%w: Memory.Add: message %d has the UUID %s of an earlier one",
+				ErrBadRequest, i, m.UUID)
+		}
+		taken[key] = true
 	}
-	return made, nil
+	return messages, nil
 }
 
-// settleAdd reads the "message_pkey" that follows an attempt whose answer was lost: that attempt stored the messages, all of
-// them or none, unless one has a UUID that the caller chose and that was taken before. One with a UUID of ours proves it by being
-// there. If the caller chose them all, every one has to be there with its content: then they are stored, whoever did it.
-func (s *MemoryService) settleAdd(ctx context.Context, sessionID string, sent []newMessage, failure *Error, opts []RequestOption) error {
-	theirs := func(m newMessage) bool { return !m.ours }
+// reconcileAdd reads the "message_pkey" that follows an attempt whose outcome is ambiguous. That
+// attempt stored all messages or none. It stored none if a UUID was taken that the caller chose. So
+// one message with a generated UUID proves by its existence that all are stored; without one, every
+// message has to exist with its content.
+func (s *MemoryService) reconcileAdd(
+	ctx context.Context, sessionID string, sent []newMessage, failure *Error, opts []RequestOption,
+) error {
 	if !failure.Is(errMessageStored) {
 		return failure
 	}
-	if !slices.ContainsFunc(sent, theirs) {
-		return nil
-	}
-	if i := slices.IndexFunc(sent, func(m newMessage) bool { return m.ours }); i >= 0 {
+	generated := func(m newMessage) bool { return m.generatedUUID }
+	if i := slices.IndexFunc(sent, generated); i >= 0 {
+		if !slices.ContainsFunc(sent, func(m newMessage) bool { return !m.generatedUUID }) {
+			return nil
+		}
 		sent = sent[i : i+1]
 	}
 	for _, m := range sent {
-		there, err := s.client.Message.Get(ctx, sessionID, m.UUID, opts...)
-		var missing *Error
+		stored, err := s.client.Message.Get(ctx, sessionID, m.UUID, opts...)
 		switch {
-		case errors.As(err, &missing) && missing.StatusCode == http.StatusInternalServerError && missing.Message == "":
-			return failure // Zep's way to say that this session has no such message
+		case isUnknownMessage(err):
+			return failure
 		case err != nil:
-			return fmt.Errorf("zep: %s %s: a message's UUID is taken, and whether this call stored it cannot be told: %w", failure.Method, failure.Path, err)
-		case theirs(m) && (string(there.Role) != asStored(string(m.Role)) || there.Content != asStored(m.Content)):
+			return fmt.Errorf("zep: %s %s: a message's UUID is taken, "+
+				"but could not verify whether this call stored it: %w", failure.Method, failure.Path, err)
+		case !m.generatedUUID && !sameMessage(m, stored):
 			return failure
 		}
 	}
 	return nil
 }
 
-// uuidKey is one form for all those in which the server reads a UUID: in upper case, in braces, as a URN, without hyphens.
-func uuidKey(uuid string) string {
-	return uuidPunctuation.Replace(strings.TrimPrefix(strings.ToLower(uuid), "urn:uuid:"))
+// isUnknownMessage reports whether the session has no such message: a 500 without a word.
+func isUnknownMessage(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.StatusCode == http.StatusInternalServerError && e.Message == ""
 }
 
-var uuidPunctuation = strings.NewReplacer("-", "", "{", "", "}", "")
-
-// newUUID is a version 4 UUID of RFC 9562.
-func newUUID() string {
-	var u [16]byte
-	if _, err := rand.Read(u[:]); err != nil {
-		panic("zep: no randomness: " + err.Error()) // never, says crypto/rand from Go 1.24 on
-	}
-	u[6] = u[6]&0x0f | 0x40
-	u[8] = u[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
+// sameMessage reports whether a stored message has the content that was sent.
+func sameMessage(sent newMessage, stored *Message) bool {
+	return string(stored.Role) == asStored(string(sent.Role)) &&
+		stored.Content == asStored(sent.Content)
 }
 
-// Delete removes a session and its messages. It is [SessionService.Delete]: the API has one endpoint for both.
+// Delete removes a session and its messages. It is [SessionService.Delete]: the API has one endpoint
+// for both.
 //
 // DELETE /api/v1/sessions/{sessionId}/memory
-func (s *MemoryService) Delete(ctx context.Context, sessionID string, opts ...RequestOption) error {
+func (s *MemoryService) Delete(
+	ctx context.Context, sessionID string, opts ...RequestOption,
+) error {
 	return s.client.Session.Delete(ctx, sessionID, opts...)
 }
 
-// searchQuery is what a search has in its URL.
+// searchQuery is the query string of a search.
 type searchQuery struct {
 	Limit int `url:"limit,omitempty"`
 }
 
-// Search finds messages, or summaries, of one session, by the likeness of their text, by their metadata, or both; best first.
-// What was added a moment ago may be missing, from a search by metadata too: it is embedded after the add was answered. A session
-// that is not there has no results.
+// Search finds messages or summaries of one session by the similarity of their text, by their
+// metadata, or by both, best first. Messages that were just added may be missing, also from a search
+// by metadata: the server embeds them after it has answered. A session that does not exist has no
+// results.
 //
-// Neither Text nor Metadata, or a negative Limit, is [ErrBadRequest] before anything is sent; a JSON path that PostgreSQL cannot
-// read is [ErrServer].
+// The error is [ErrBadRequest], before anything is sent, if there is neither Text nor Metadata, or if
+// Limit is negative. A JSON path that PostgreSQL cannot read is [ErrServer].
 //
 // POST /api/v1/sessions/{sessionId}/search
-func (s *MemoryService) Search(ctx context.Context, sessionID string, req *SearchMemoryRequest, opts ...RequestOption) ([]*MemorySearchResult, error) {
-	var refused error
-	switch {
-	case req == nil:
-		return do(ctx, s.client, call[[]*MemorySearchResult]{refused: errNilRequest("Memory.Search")}, opts)
-	case req.Text == "" && len(req.Metadata) == 0:
-		refused = fmt.Errorf("%w: Memory.Search: neither Text nor Metadata to search for", ErrBadRequest)
-	case req.Limit < 0:
-		refused = errNegative("Memory.Search", "Limit", req.Limit)
+func (s *MemoryService) Search(
+	ctx context.Context, sessionID string, req *SearchMemoryRequest, opts ...RequestOption,
+) ([]*MemorySearchResult, error) {
+	if err := req.validate(); err != nil {
+		return nil, s.client.precheck(opts, err)
 	}
 	return do(ctx, s.client, call[[]*MemorySearchResult]{
-		method: http.MethodPost, route: "/sessions/{sessionId}/search", ids: []string{sessionID},
-		query: searchQuery{req.Limit}, body: req, read: true, decode: decodeList[MemorySearchResult], refused: refused,
+		endpoint: "POST /sessions/{sessionId}/search",
+		ids:      []string{sessionID},
+		query:    searchQuery{req.Limit},
+		body:     req,
+		resend:   readOnly,
+		decode:   decodeSearchResults,
 	}, opts)
+}
+
+func (r *SearchMemoryRequest) validate() error {
+	switch {
+	case r == nil:
+		return errNilRequest("Memory.Search")
+	case r.Text == "" && len(r.Metadata) == 0:
+		return fmt.Errorf("%w: Memory.Search: neither Text nor Metadata to search for", ErrBadRequest)
+	case r.Limit < 0:
+		return errNegative("Memory.Search", "Limit", int64(r.Limit))
+	}
+	return nil
 }

@@ -4,27 +4,42 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"net/http"
 	"slices"
 )
 
-// MessageService reads and amends the messages of sessions: [Client.Message]. [MemoryService.Add] adds them.
+// MessageService reads the messages of sessions and changes their metadata: [Client.Message].
+// [MemoryService.Add] adds them.
 type MessageService struct{ client *Client }
 
-// List returns one page of a session's messages, oldest first. Pages have numbers here, not cursors. nil options are the
-// server's default: all messages. Past the end, and of a session that is not there, the list is empty and its TotalCount 0. A negative
-// number is [ErrBadRequest].
+// List returns one page of a session's messages, oldest first. Pages have numbers here, not cursors.
+// nil options ask for all messages. Past the end, and of a session that does not exist, the list is
+// empty and its TotalCount 0. A negative number is [ErrBadRequest].
 //
 // GET /api/v1/sessions/{sessionId}/messages
-func (s *MessageService) List(ctx context.Context, sessionID string, page *ListMessagesOptions, opts ...RequestOption) (*MessageList, error) {
-	var refused error
-	if page != nil && (page.Limit < 0 || page.Page < 0) {
-		refused = errNegative("Message.List", "Limit or Page", min(page.Limit, page.Page))
+func (s *MessageService) List(
+	ctx context.Context, sessionID string, page *ListMessagesOptions, opts ...RequestOption,
+) (*MessageList, error) {
+	if err := page.validate(); err != nil {
+		return nil, s.client.precheck(opts, err)
 	}
 	return do(ctx, s.client, call[*MessageList]{
-		method: http.MethodGet, route: "/sessions/{sessionId}/messages", ids: []string{sessionID}, query: page,
-		decode: decodeMessageList, refused: refused,
+		endpoint: "GET /sessions/{sessionId}/messages",
+		ids:      []string{sessionID},
+		query:    page,
+		decode:   decodeMessageList,
 	}, opts)
+}
+
+func (o *ListMessagesOptions) validate() error {
+	switch {
+	case o == nil:
+		return nil
+	case o.Limit < 0:
+		return errNegative("ListMessagesOptions", "Limit", int64(o.Limit))
+	case o.Page < 0:
+		return errNegative("ListMessagesOptions", "Page", int64(o.Page))
+	}
+	return nil
 }
 
 // messagePage is the page of All. It cannot grow as a walk by cursor does, because a page's number counts in pages of its size.
@@ -54,33 +69,41 @@ func (s *MessageService) All(ctx context.Context, sessionID string, opts ...Requ
 	}
 }
 
-// Get returns a message. A UUID that is none is [ErrBadRequest]. Of a UUID that is not there the server says nothing but 500,
-// so that is [ErrServer], after as many attempts as any 500 of a read: [RequestMaxAttempts] of 1 asks once.
+// Get returns a message. A UUID that is not one is [ErrBadRequest]. The server answers an unknown UUID
+// with 500 and no text, so that is [ErrServer], after as many attempts as any 500 of a read:
+// [RequestMaxAttempts] of 1 asks once.
 //
 // GET /api/v1/sessions/{sessionId}/messages/{messageId}
-func (s *MessageService) Get(ctx context.Context, sessionID, messageUUID string, opts ...RequestOption) (*Message, error) {
+func (s *MessageService) Get(
+	ctx context.Context, sessionID, messageUUID string, opts ...RequestOption,
+) (*Message, error) {
 	return do(ctx, s.client, call[*Message]{
-		method: http.MethodGet, route: "/sessions/{sessionId}/messages/{messageId}", ids: []string{sessionID, messageUUID}, decode: decodeMessage,
+		endpoint: "GET /sessions/{sessionId}/messages/{messageId}",
+		ids:      []string{sessionID, messageUUID},
+		decode:   decodeMessage,
 	}, opts)
 }
 
-// UpdateMetadata merges metadata into that of a message, as [UpdateUserRequest] tells, and returns the message as it is then;
-// [ErrNotFound] if there is none. Empty metadata changes nothing: then it is [MessageService.Get]. The server sets the message's
-// TokenCount to 0.
+// UpdateMetadata merges metadata into that of a message, as [UpdateUserRequest] says, and returns the
+// message after that. The error is [ErrNotFound] if there is none. Empty metadata changes nothing:
+// then UpdateMetadata is [MessageService.Get]. The server sets the message's TokenCount to 0.
 //
 // Updates of one message through one Client go one after the other: see [WithConcurrentUpdates].
 //
 // PATCH /api/v1/sessions/{sessionId}/messages/{messageId}
-func (s *MessageService) UpdateMetadata(ctx context.Context, sessionID, messageUUID string, metadata Metadata, opts ...RequestOption) (*Message, error) {
+func (s *MessageService) UpdateMetadata(
+	ctx context.Context, sessionID, messageUUID string, metadata Metadata, opts ...RequestOption,
+) (*Message, error) {
 	if len(metadata) == 0 {
 		return s.Get(ctx, sessionID, messageUUID, opts...)
 	}
+	update := updateOf("message", uuidKey(messageUUID))
+	update.finish = true
 	return do(ctx, s.client, call[*Message]{
-		method: http.MethodPatch, route: "/sessions/{sessionId}/messages/{messageId}", ids: []string{sessionID, messageUUID},
-		body: struct {
-			Metadata Metadata `json:"metadata"`
-		}{metadata},
-		decode:  decodeMessage,
-		updates: []record{{"message", uuidKey(messageUUID)}},
+		endpoint: "PATCH /sessions/{sessionId}/messages/{messageId}",
+		ids:      []string{sessionID, messageUUID},
+		body:     map[string]Metadata{"metadata": metadata},
+		decode:   decodeMessage,
+		update:   update,
 	}, opts)
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDefaults can't be parallel: it sets the environment.
-func TestDefaults(t *testing.T) {
+// TestNewClient_Defaults is not parallel because it sets the environment.
+func TestNewClient_Defaults(t *testing.T) {
 	t.Setenv(envBaseURL, "")
 	t.Setenv(envAPIKey, "")
 	c, err := NewClient()
@@ -28,14 +28,14 @@ func TestDefaults(t *testing.T) {
 	assert.Equal(t, 5*time.Second, c.maxBackoff)
 	assert.Equal(t, []string{"zep-go"}, c.userAgent)
 	assert.EqualValues(t, 256<<20, c.maxBody)
-	assert.NotNil(t, c.updates, "updates go in order")
-	assert.Nil(t, c.logger, "silence")
+	assert.NotNil(t, c.updates, "updates are serialized")
+	assert.Nil(t, c.logger, "nothing is logged")
 	assert.NotNil(t, c.User)
 	assert.NotNil(t, c.Session)
 }
 
-// TestEnvironmentIsReadWhereNoOptionSaysOtherwise can't be parallel: it sets the environment.
-func TestEnvironmentIsReadWhereNoOptionSaysOtherwise(t *testing.T) {
+// TestNewClient_Environment is not parallel because it sets the environment.
+func TestNewClient_Environment(t *testing.T) {
 	tests := map[string]struct {
 		url, key    string
 		opts        []Option
@@ -45,28 +45,42 @@ func TestEnvironmentIsReadWhereNoOptionSaysOtherwise(t *testing.T) {
 		notInErrors string
 	}{
 		"url and key": {
-			url: "https://env.test/zep/", key: "env-key",
-			wantURL: "https://env.test/zep", wantKey: []string{"Bearer env-key"},
+			url:     "https://env.test/zep/",
+			key:     "env-key",
+			wantURL: "https://env.test/zep",
+			wantKey: []string{"Bearer env-key"},
 		},
-		"options go first": {
-			url: "https://env.test", key: "env-key", opts: []Option{WithBaseURL("https://option.test"), WithAPIKey("option-key")},
-			wantURL: "https://option.test", wantKey: []string{"Bearer option-key"},
+		"options take precedence": {
+			url: "https://env.test",
+			key: "env-key",
+			opts: []Option{
+				WithBaseURL("https://option.test"), WithAPIKey("option-key"),
+			},
+			wantURL: "https://option.test",
+			wantKey: []string{"Bearer option-key"},
 		},
-		"an option says: no key": {
-			url: "https://env.test", key: "env-key", opts: []Option{WithAPIKey("")},
+		"an option without a key": {
+			url:     "https://env.test",
+			key:     "env-key",
+			opts:    []Option{WithAPIKey("")},
 			wantURL: "https://env.test",
 		},
-		"a bad variable that is not used does not fail": {
-			url: "no url", key: "bad\nkey", opts: []Option{WithBaseURL("https://option.test"), WithAPIKey("")},
+		"an invalid variable that is not used": {
+			url:     "no url",
+			key:     "bad\nkey",
+			opts:    []Option{WithBaseURL("https://option.test"), WithAPIKey("")},
 			wantURL: "https://option.test",
 		},
-		"a bad url is named": {
-			url: "no url", wantError: `zep: NewClient: ZEP_API_URL: base URL "no url" has no http:// or https://: it must be like http://localhost:8000`,
+		"an invalid url": {
+			url: "no url", wantError: `zep: NewClient: ZEP_API_URL: base URL "no url" ` +
+				`has no http:// or https://: it must be like http://localhost:8000`,
 		},
-		"a bad url with a password is not shown": {
-			url: "http://user:pass-word@env.test", wantError: "ZEP_API_URL", notInErrors: "pass-word",
+		"an invalid url with a password": {
+			url:         "http://user:pass-word@env.test",
+			wantError:   "ZEP_API_URL",
+			notInErrors: "pass-word",
 		},
-		"a bad key is named and not shown": {
+		"an invalid key": {
 			key: "bad-key\n", wantError: "ZEP_API_KEY", notInErrors: "bad-key",
 		},
 	}
@@ -91,49 +105,72 @@ func TestEnvironmentIsReadWhereNoOptionSaysOtherwise(t *testing.T) {
 	}
 }
 
-func TestBaseURLIsJoinedWithThePathOfTheCall(t *testing.T) {
+func TestNewClient_ReportsEveryInvalidOption(t *testing.T) {
 	t.Parallel()
-	tests := map[string]string{ // base URL → URL of User.Get
-		"http://localhost:8000":              "http://localhost:8000/api/v1/user/jane",
-		"http://localhost:8000/":             "http://localhost:8000/api/v1/user/jane",
-		"https://zep.test/zep":               "https://zep.test/zep/api/v1/user/jane",
-		"https://zep.test/zep/":              "https://zep.test/zep/api/v1/user/jane",
-		"https://zep.test/zep//":             "https://zep.test/zep/api/v1/user/jane",
-		"https://zep.test/a/b/c":             "https://zep.test/a/b/c/api/v1/user/jane",
-		"https://zep.test/a%2Fb":             "https://zep.test/a%2Fb/api/v1/user/jane",
-		"https://zep.test/a%2Fb/":            "https://zep.test/a%2Fb/api/v1/user/jane",
-		"https://zep.test/a%2F":              "https://zep.test/a%2F/api/v1/user/jane",
-		"https://zep.test/a%2F/":             "https://zep.test/a%2F/api/v1/user/jane",
-		"https://zep.test/with%20space":      "https://zep.test/with%20space/api/v1/user/jane",
-		"https://zep.test/日本":                "https://zep.test/%E6%97%A5%E6%9C%AC/api/v1/user/jane",
-		"https://zep.test/a@b":               "https://zep.test/a@b/api/v1/user/jane",
-		"HTTPS://ZEP.test":                   "https://ZEP.test/api/v1/user/jane",
-		"http://[::1]":                       "http://[::1]/api/v1/user/jane",
-		"http://[::1]:8000/zep":              "http://[::1]:8000/zep/api/v1/user/jane",
-		"http://[fe80::1%25eth0]:8000":       "http://[fe80::1%25eth0]:8000/api/v1/user/jane",
-		"http://127.0.0.1:1":                 "http://127.0.0.1:1/api/v1/user/jane",
-		"http://zep.test:65535":              "http://zep.test:65535/api/v1/user/jane",
-		"http://user-service.internal:08000": "http://user-service.internal:08000/api/v1/user/jane",
+	_, err := NewClient(WithBaseURL("nowhere"), nil, WithTimeout(0), WithAPIKey("a\nb"),
+		WithMaxAttempts(0))
+	require.Error(t, err)
+	for _, part := range []string{
+		"base URL", "option 2 is nil", "WithTimeout", "API key", "WithMaxAttempts",
+	} {
+		assert.ErrorContains(t, err, part)
+	}
+	assertOneLine(t, err.Error())
+}
+
+func TestNewClient_LastOptionWins(t *testing.T) {
+	t.Parallel()
+	c, err := NewClient(WithBaseURL("http://first.test"), WithAPIKey("first"),
+		WithBaseURL("http://last.test"), WithAPIKey("last"))
+	require.NoError(t, err)
+	assert.Equal(t, "http://last.test", c.baseURL.String())
+	assert.Equal(t, []string{"Bearer last"}, c.authorization())
+}
+
+func TestWithBaseURL_JoinedWithPath(t *testing.T) {
+	t.Parallel()
+	tests := map[string]string{ // base URL → URL without the path of the call
+		"http://localhost:8000":              "http://localhost:8000",
+		"http://localhost:8000/":             "http://localhost:8000",
+		"https://zep.test/zep":               "https://zep.test/zep",
+		"https://zep.test/zep/":              "https://zep.test/zep",
+		"https://zep.test/zep//":             "https://zep.test/zep",
+		"https://zep.test/a/b/c":             "https://zep.test/a/b/c",
+		"https://zep.test/a%2Fb":             "https://zep.test/a%2Fb",
+		"https://zep.test/a%2Fb/":            "https://zep.test/a%2Fb",
+		"https://zep.test/a%2F":              "https://zep.test/a%2F",
+		"https://zep.test/a%2F/":             "https://zep.test/a%2F",
+		"https://zep.test/with%20space":      "https://zep.test/with%20space",
+		"https://zep.test/日本":                "https://zep.test/%E6%97%A5%E6%9C%AC",
+		"https://zep.test/a@b":               "https://zep.test/a@b",
+		"HTTPS://ZEP.test":                   "https://ZEP.test",
+		"http://[::1]":                       "http://[::1]",
+		"http://[::1]:8000/zep":              "http://[::1]:8000/zep",
+		"http://[fe80::1%25eth0]:8000":       "http://[fe80::1%25eth0]:8000",
+		"http://127.0.0.1:1":                 "http://127.0.0.1:1",
+		"http://zep.test:65535":              "http://zep.test:65535",
+		"http://user-service.internal:08000": "http://user-service.internal:08000",
 	}
 	for base, want := range tests {
 		t.Run(base, func(t *testing.T) {
 			t.Parallel()
 			c, err := NewClient(WithBaseURL(base), WithAPIKey(""))
 			require.NoError(t, err)
-			target, err := c.resolve("/user/{userId}", []string{"jane"}, nil)
+			target, err := resolveURL(c, "/user/{userId}", "jane")
 			require.NoError(t, err)
-			assert.Equal(t, want, target.String())
-			health, err := c.resolve(healthRoute, nil, nil)
+			assert.Equal(t, want+"/api/v1/user/jane", target.String())
+			health, err := resolveURL(c, healthRoute)
 			require.NoError(t, err)
-			assert.Equal(t, strings.Replace(want, "/api/v1/user/jane", "/healthz", 1), health.String())
+			assert.Equal(t, want+"/healthz", health.String())
 		})
 	}
 }
 
-func TestBaseURLThatCannotBeUsedIsRefusedAndNoPasswordShown(t *testing.T) {
+// TestWithBaseURL_Invalid checks that no error shows a password.
+func TestWithBaseURL_Invalid(t *testing.T) {
 	t.Parallel()
 	const password = "p4ssw0rd"
-	tests := map[string]string{ // base URL → what the error says of it
+	tests := map[string]string{ // base URL → a part of the error
 		"":                                      "is empty",
 		" ":                                     "has no http:// or https://",
 		"localhost":                             "has no http:// or https://",
@@ -142,13 +179,13 @@ func TestBaseURLThatCannotBeUsedIsRefusedAndNoPasswordShown(t *testing.T) {
 		"/zep":                                  "has no http:// or https://",
 		"ftp://zep.test":                        "has no http:// or https://",
 		"file:///etc/passwd":                    "has no http:// or https://",
-		"127.0.0.1:8000":                        "is no URL",
-		" http://zep.test":                      "is no URL",
-		"http://zep.test\n":                     "is no URL",
-		"http://zep.test:port":                  "is no URL",
-		"http://zep test":                       "is no URL",
-		"http://zep.test/%zz":                   "is no URL",
-		"http://[::1":                           "is no URL",
+		"127.0.0.1:8000":                        "is not a URL",
+		" http://zep.test":                      "is not a URL",
+		"http://zep.test\n":                     "is not a URL",
+		"http://zep.test:port":                  "is not a URL",
+		"http://zep test":                       "is not a URL",
+		"http://zep.test/%zz":                   "is not a URL",
+		"http://[::1":                           "is not a URL",
 		"http:":                                 "has no host",
 		"http://":                               "has no host",
 		"http:///zep":                           "has no host",
@@ -171,18 +208,18 @@ func TestBaseURLThatCannotBeUsedIsRefusedAndNoPasswordShown(t *testing.T) {
 		"http://user:" + password + "@zep.test?x":       "has user info",
 		"http://user:p%40" + password + "@zep.test":     "has user info",
 		"http://user:a@b" + password + "@zep.test":      "",
-		"http://user:p#" + password + "@zep.test":       "is no URL",
-		"http://user:p/" + password + "@zep.test":       "is no URL",
-		"http://user:p?" + password + "@zep.test":       "is no URL",
-		"http://user:p%zz" + password + "@zep.test":     "is no URL",
-		"http://user:" + password + "\n@zep.test":       "is no URL",
-		"http://user:" + password + "@zep.test:port":    "is no URL",
+		"http://user:p#" + password + "@zep.test":       "is not a URL",
+		"http://user:p/" + password + "@zep.test":       "is not a URL",
+		"http://user:p?" + password + "@zep.test":       "is not a URL",
+		"http://user:p%zz" + password + "@zep.test":     "is not a URL",
+		"http://user:" + password + "\n@zep.test":       "is not a URL",
+		"http://user:" + password + "@zep.test:port":    "is not a URL",
 		"ftp://user:" + password + "@zep.test":          "has user info",
 		"user:" + password + "@zep.test":                "has no http:// or https://",
 		"http:user:" + password + "@zep.test":           "has no host",
-		"://user:" + password + "@zep.test":             "is no URL",
+		"://user:" + password + "@zep.test":             "is not a URL",
 		"http://user:" + password + "@":                 "has user info",
-		"http://user:" + password + "@[::1":             "is no URL",
+		"http://user:" + password + "@[::1":             "is not a URL",
 		"http://user:[" + password + "]@zep.test":       "",
 		"http://zep.test#user:" + password + "@zep":     "has a fragment",
 		"http://zep.test?token=" + password + "@":       "has a query",
@@ -194,7 +231,7 @@ func TestBaseURLThatCannotBeUsedIsRefusedAndNoPasswordShown(t *testing.T) {
 			t.Parallel()
 			c, err := NewClient(WithBaseURL(base), WithAPIKey(""))
 			require.ErrorContains(t, err, want)
-			require.ErrorContains(t, err, "http://localhost:8000", "it says what would do")
+			require.ErrorContains(t, err, "http://localhost:8000", "the error has an example")
 			assert.NotContains(t, err.Error(), password)
 			assert.Nil(t, c)
 			assertOneLine(t, err.Error())
@@ -202,7 +239,7 @@ func TestBaseURLThatCannotBeUsedIsRefusedAndNoPasswordShown(t *testing.T) {
 	}
 }
 
-func TestAPIKeyWithAControlCharacterIsRefusedAndNotShown(t *testing.T) {
+func TestWithAPIKey_ControlCharacter(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"\n", "\r\n", "\x00", "\t", "\x1b", "\x7f", "\u0085"} {
 		for _, key := range []string{"p4ssw0rd" + bad, bad + "p4ssw0rd", "p4ss" + bad + "w0rd"} {
@@ -216,35 +253,45 @@ func TestAPIKeyWithAControlCharacterIsRefusedAndNotShown(t *testing.T) {
 	}
 }
 
-func TestOptionsAreValidated(t *testing.T) {
+func TestOption_Validation(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		opt  Option
-		want string // "" for a valid one
+		want string // "" for a valid option
 	}{
-		"nil":                          {nil, "option 3 is nil"},
-		"http client":                  {WithHTTPClient(&http.Client{}), ""},
-		"http client nil":              {WithHTTPClient(nil), "WithHTTPClient: the client is nil: leave the option out for the default"},
-		"timeout":                      {WithTimeout(time.Nanosecond), ""},
-		"timeout without an end":       {WithTimeout(math.MaxInt64), ""},
-		"timeout 0":                    {WithTimeout(0), "WithTimeout(0s): want more than 0"},
-		"timeout negative":             {WithTimeout(-time.Second), "WithTimeout(-1s): want more than 0"},
-		"attempts 1":                   {WithMaxAttempts(1), ""},
-		"attempts many":                {WithMaxAttempts(math.MaxInt), ""},
-		"attempts 0":                   {WithMaxAttempts(0), "WithMaxAttempts(0): want at least 1"},
-		"attempts negative":            {WithMaxAttempts(-1), "WithMaxAttempts(-1): want at least 1"},
-		"backoff":                      {WithBackoff(time.Second, time.Minute), ""},
-		"backoff of one length":        {WithBackoff(time.Second, time.Second), ""},
-		"backoff none":                 {WithBackoff(0, 0), ""},
-		"backoff negative":             {WithBackoff(-1, 1), "WithBackoff(-1ns, 1ns): want 0 <= min <= max"},
-		"backoff max below min":        {WithBackoff(2, 1), "WithBackoff(2ns, 1ns): want 0 <= min <= max"},
-		"user agent":                   {WithUserAgent("shop/1.0 (+https://shop.test)"), ""},
-		"user agent empty":             {WithUserAgent(""), "WithUserAgent: the value is empty"},
-		"user agent with a line break": {WithUserAgent("shop\nHost: evil"), "WithUserAgent: the value is empty or has a control character in it"},
-		"logger":                       {WithLogger(slog.New(slog.NewTextHandler(io.Discard, nil))), ""},
-		"logger nil":                   {WithLogger(nil), ""},
-		"concurrent updates":           {WithConcurrentUpdates(), ""},
-		"api key":                      {WithAPIKey(secret), ""},
+		"nil":         {nil, "option 3 is nil"},
+		"http client": {WithHTTPClient(&http.Client{}), ""},
+		"http client nil": {
+			WithHTTPClient(nil),
+			"WithHTTPClient: the client is nil: leave the option out for the default",
+		},
+		"timeout":           {WithTimeout(time.Nanosecond), ""},
+		"timeout longest":   {WithTimeout(math.MaxInt64), ""},
+		"timeout 0":         {WithTimeout(0), "WithTimeout(0s): must be more than 0"},
+		"timeout negative":  {WithTimeout(-time.Second), "WithTimeout(-1s): must be more than 0"},
+		"attempts 1":        {WithMaxAttempts(1), ""},
+		"attempts many":     {WithMaxAttempts(math.MaxInt), ""},
+		"attempts 0":        {WithMaxAttempts(0), "WithMaxAttempts(0): must be at least 1"},
+		"attempts negative": {WithMaxAttempts(-1), "WithMaxAttempts(-1): must be at least 1"},
+		"backoff":           {WithBackoff(time.Second, time.Minute), ""},
+		"backoff constant":  {WithBackoff(time.Second, time.Second), ""},
+		"backoff none":      {WithBackoff(0, 0), ""},
+		"backoff negative": {
+			WithBackoff(-1, 1), "WithBackoff(-1ns, 1ns): must be 0 <= min <= max",
+		},
+		"backoff reversed": {
+			WithBackoff(2, 1), "WithBackoff(2ns, 1ns): must be 0 <= min <= max",
+		},
+		"user agent":       {WithUserAgent("shop/1.0 (+https://shop.test)"), ""},
+		"user agent empty": {WithUserAgent(""), "WithUserAgent: the value is empty"},
+		"user agent with a line break": {
+			WithUserAgent("shop\nHost: evil"),
+			"WithUserAgent: the value is empty or has a control character in it",
+		},
+		"logger":             {WithLogger(slog.New(slog.NewTextHandler(io.Discard, nil))), ""},
+		"logger nil":         {WithLogger(nil), ""},
+		"concurrent updates": {WithConcurrentUpdates(), ""},
+		"api key":            {WithAPIKey(secret), ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -263,56 +310,48 @@ func TestOptionsAreValidated(t *testing.T) {
 	}
 }
 
-func TestAllWrongOptionsAreNamedAtOnce(t *testing.T) {
-	t.Parallel()
-	_, err := NewClient(WithBaseURL("nowhere"), nil, WithTimeout(0), WithAPIKey("a\nb"), WithMaxAttempts(0))
-	require.Error(t, err)
-	for _, part := range []string{"base URL", "option 2 is nil", "WithTimeout", "API key", "WithMaxAttempts"} {
-		assert.ErrorContains(t, err, part)
-	}
-	assertOneLine(t, err.Error())
-}
-
-func TestTheLastOfAnOptionGoes(t *testing.T) {
-	t.Parallel()
-	c, err := NewClient(WithBaseURL("http://first.test"), WithAPIKey("first"), WithBaseURL("http://last.test"), WithAPIKey("last"))
-	require.NoError(t, err)
-	assert.Equal(t, "http://last.test", c.baseURL.String())
-	assert.Equal(t, []string{"Bearer last"}, c.authorization())
-}
-
-func TestRequestOptionsAreValidatedBeforeAnythingIsSent(t *testing.T) {
+func TestRequestOption_Validation(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		opt  RequestOption
 		want string
 	}{
-		"nil":                 {nil, "request option 1 is nil"},
-		"timeout 0":           {RequestTimeout(0), "RequestTimeout(0s): want more than 0"},
-		"timeout negative":    {RequestTimeout(-1), "RequestTimeout(-1ns): want more than 0"},
-		"attempts 0":          {RequestMaxAttempts(0), "RequestMaxAttempts(0): want at least 1"},
-		"capture nil":         {CaptureResponse(nil), "CaptureResponse: the pointer is nil"},
-		"header without name": {RequestHeader("", "x"), `RequestHeader: "" is no header name`},
+		"nil":              {nil, "request option 1 is nil"},
+		"timeout 0":        {RequestTimeout(0), "RequestTimeout(0s): must be more than 0"},
+		"timeout negative": {RequestTimeout(-1), "RequestTimeout(-1ns): must be more than 0"},
+		"attempts 0":       {RequestMaxAttempts(0), "RequestMaxAttempts(0): must be at least 1"},
+		"capture nil":      {CaptureResponse(nil), "CaptureResponse: the pointer is nil"},
+		"header empty":     {RequestHeader("", "x"), `RequestHeader: "" is not a header name`},
 	}
-	for _, name := range []string{"a b", "a:b", "a\nb", "a\x00b", "ä", "a(b", "a\"b", "a{b", "a\x7fb", "a/b", "a@b", "a,b", "a\tb"} {
+	for _, name := range []string{
+		"a b", "a:b", "a\nb", "a\x00b", "ä", "a(b", "a\"b", "a{b", "a\x7fb", "a/b", "a@b", "a,b",
+		"a\tb",
+	} {
 		tests["header name "+name] = struct {
 			opt  RequestOption
 			want string
-		}{RequestHeader(name, "x"), "is no header name"}
+		}{RequestHeader(name, "x"), "is not a header name"}
 	}
 	for _, value := range []string{"p4ss\nw0rd", "p4ss\r\nw0rd", "p4ss\x00w0rd", "p4ss\x7fw0rd"} {
 		tests["header value "+value] = struct {
 			opt  RequestOption
 			want string
-		}{RequestHeader("X-Token", value), "RequestHeader: the value of X-Token has a control character in it"}
+		}{
+			RequestHeader("X-Token", value),
+			"RequestHeader: the value of X-Token has a control character in it",
+		}
 	}
 	for _, name := range []string{
-		"Host", "host", "Connection", "CONTENT-LENGTH", "Transfer-Encoding", "Trailer", "accept-encoding", "Idempotency-Key", "X-Idempotency-Key",
+		"Host", "host", "Connection", "CONTENT-LENGTH", "Transfer-Encoding", "Trailer",
+		"accept-encoding", "Idempotency-Key", "X-Idempotency-Key",
 	} {
 		tests["header "+name] = struct {
 			opt  RequestOption
 			want string
-		}{RequestHeader(name, "x"), "RequestHeader: " + http.CanonicalHeaderKey(name) + " is the transport's own"}
+		}{
+			RequestHeader(name, "x"),
+			"RequestHeader: " + http.CanonicalHeaderKey(name) + " is set by the transport",
+		}
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -328,7 +367,7 @@ func TestRequestOptionsAreValidatedBeforeAnythingIsSent(t *testing.T) {
 	}
 }
 
-func TestRequestHeaderTakesEveryNameAndValueThatHTTPAllows(t *testing.T) {
+func TestRequestHeader_Valid(t *testing.T) {
 	t.Parallel()
 	c, s, _ := scripted(t, []Option{WithAPIKey(secret)}, answers(200, "."))
 	_, err := c.Health(context.Background(),
@@ -336,12 +375,9 @@ func TestRequestHeaderTakesEveryNameAndValueThatHTTPAllows(t *testing.T) {
 		RequestHeader("authorization", "Basic abc"), RequestHeader("User-Agent", "mine"))
 	require.NoError(t, err)
 	assert.Equal(t, http.Header{
-		"X-Trace": {"a b \"c\" ü"}, "!#$%&'*+-.^_`|~09": {""}, "Authorization": {"Basic abc"}, "User-Agent": {"mine"},
+		"X-Trace":           {"a b \"c\" ü"},
+		"!#$%&'*+-.^_`|~09": {""},
+		"Authorization":     {"Basic abc"},
+		"User-Agent":        {"mine"},
 	}, s.requests()[0].header)
-}
-
-// TestAnAnswersHeaderIsBoundedTo1MiB, where net/http would read ten times that.
-func TestAnAnswersHeaderIsBoundedTo1MiB(t *testing.T) {
-	t.Parallel()
-	assert.EqualValues(t, 1<<20, newTransport().MaxResponseHeaderBytes)
 }

@@ -21,10 +21,15 @@ type ListOptions struct {
 	Cursor int64 `url:"cursor,omitempty"`
 }
 
-// check refuses what the server would answer with the whole table.
-func (o *ListOptions) check() error {
-	if o != nil && (o.Limit < 0 || o.Cursor < 0) {
-		return fmt.Errorf("%w: ListOptions%+v: want no negative number", ErrBadRequest, *o)
+// validate refuses what the server would answer with the whole table.
+func (o *ListOptions) validate() error {
+	switch {
+	case o == nil:
+		return nil
+	case o.Limit < 0:
+		return errNegative("ListOptions", "Limit", int64(o.Limit))
+	case o.Cursor < 0:
+		return errNegative("ListOptions", "Cursor", o.Cursor)
 	}
 	return nil
 }
@@ -144,7 +149,8 @@ func (f *fetched[T]) take() {
 // page: he may be reading the one before while this one arrives.
 func (p pager[T]) ahead(ctx context.Context, page ListOptions, opts []RequestOption) *fetched[T] {
 	f := &fetched[T]{ready: make(chan struct{}), limit: page.Limit, capture: func() {}}
-	if r, _ := new(config).newRequest(opts); r.capture != nil {
+	var r callOptions
+	if _ = r.apply(opts); r.capture != nil {
 		var response *http.Response
 		opts = slices.Concat(opts, []RequestOption{CaptureResponse(&response)})
 		f.capture = func() { *r.capture = response }
@@ -166,7 +172,7 @@ func (p pager[T]) parallel(ctx context.Context, workers int, opts []RequestOptio
 	}
 	return func(yield func(*T, error) bool) {
 		if workers < 0 {
-			yield(nil, errNegative("AllParallel", "workers", workers))
+			yield(nil, errNegative("AllParallel", "workers", int64(workers)))
 			return
 		}
 		ctx, cancel := context.WithCancel(ctx)

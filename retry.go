@@ -13,125 +13,144 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
 )
 
-// An outcome is what an attempt proves about the server, and so whether another may follow it:
+// outcome is what an attempt proves about the server, and so whether another may follow:
 //
-//	outcome   what the attempt got                                                tried again
-//	settled   an answer that can be read, or a refusal: 3xx, 4xx but 429, 501,    no
-//	          505, a 500 in which PostgreSQL finds fault with the request
-//	          a failed TLS handshake, a bad certificate, an unsupported scheme,
-//	          an answer over the limit, the end of the call's context
-//	undone    no connection, a request cut before it was written, 429, 503,       every call
-//	          and what the server is known to get over: a lock that it could
-//	          not get, a session that two memory adds created at once
-//	unknown   502, 504, a connection that broke later, an answer cut short        reads, and writes that the server's next
-//	          or that is not Zep's                                                answer settles
-//	failed    500 and other 5xx but 501, 505: often the caller's mistake, and     reads
-//	          no proof that nothing was written
+//	outcome      what the attempt got                                       sent again
+//	final        a response that can be read; 3xx; 4xx but 429; 501; 505;   no call
+//	             a 500 in which the database rejects the request, or for a
+//	             lock; a failed TLS handshake; a bad certificate; an
+//	             unsupported scheme; a response over the limit; the end of
+//	             the context
+//	notExecuted  no connection; a request cut before it was written; 429;   every call
+//	             503; a session that two memory adds created at once
+//	ambiguous    502; 504; a connection that broke later; a response cut    reads, and writes
+//	             short, or not from Zep                                     that can be
+//	                                                                        reconciled
+//	serverError  500 and other 5xx but 501 and 505: often the caller's      reads
+//	             mistake, and no proof that nothing was written
 type outcome int
 
 const (
-	settled outcome = iota
-	undone
-	unknown
-	failed
+	final outcome = iota
+	notExecuted
+	ambiguous
+	serverError
 )
 
-// String is what the logs call it.
+// String returns the name of the outcome in the logs.
 func (o outcome) String() string {
-	return [...]string{"settled", "undone", "unknown", "failed"}[o]
+	return [...]string{"final", "not executed", "ambiguous", "server error"}[o]
 }
 
-// maxRetryAfter bounds how long a server can make a call wait.
+// maxRetryAfter bounds the wait that a server can ask for.
 const maxRetryAfter = 30 * time.Second
 
-// lockText is what Zep says when it could not get the lock of a record that is being written. Nothing was done.
-const lockText = "failed to acquire advisory lock"
+// rejectedText is in a 500 in which PostgreSQL rejects the request, with one of the SQLSTATE classes
+// "data exception", "integrity constraint violation" and "syntax error". It would do so again.
+var rejectedText = regexp.MustCompile(`\(SQLSTATE=(22|23|42)`)
 
-// faultyQuery is PostgreSQL's word that the request is at fault, which Zep passes on as a 500: the classes "data exception",
-// "integrity constraint violation" and "syntax error". It will say so again.
-var faultyQuery = regexp.MustCompile(`\(SQLSTATE=(22|23|42)`)
-
-// outcomeOf reads a refusal.
-func outcomeOf(status int, text string, transient *regexp.Regexp) outcome {
+// refusalOutcome says what a response proves that is not a 2xx.
+func refusalOutcome(status int, text string, transient *regexp.Regexp) outcome {
 	switch {
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable,
-		status >= 500 && strings.HasPrefix(text, lockText),
 		transient != nil && transient.MatchString(text):
-		return undone
-	case status >= 500 && faultyQuery.MatchString(text):
-		return settled
+		return notExecuted
+	case status >= 500 && (rejectedText.MatchString(text) || strings.HasPrefix(text, lockText)):
+		return final
 	case status == http.StatusBadGateway, status == http.StatusGatewayTimeout:
-		return unknown
-	case status >= 500 && status != http.StatusNotImplemented && status != http.StatusHTTPVersionNotSupported:
-		return failed
+		return ambiguous
+	case status == http.StatusNotImplemented, status == http.StatusHTTPVersionNotSupported:
+		return final
+	case status >= 500:
+		return serverError
 	}
-	return settled
+	return final
 }
 
-// sending is what httptrace tells of how far one attempt's request came. It tells it from the connection's own goroutines, which may
-// go on after the attempt.
-type sending struct {
-	asked, connected, http2, cut atomic.Bool
-	wrote                        atomic.Int32 // how often: a transport may send a request again by itself
+// writeTrace records how far the request of one attempt came. The connection's goroutines write to
+// it, and may do so after the attempt.
+type writeTrace struct {
+	asked, connected, http2, cut, givenUp atomic.Bool
+	writes                                atomic.Int32 // a transport may send a request again by itself
 }
 
-func (s *sending) trace(ctx context.Context) context.Context {
+// with returns a context in which net/http reports to the trace.
+func (t *writeTrace) with(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { s.asked.Store(true) },
+		GetConn: func(string) { t.asked.Store(true) },
 		GotConn: func(info httptrace.GotConnInfo) {
-			s.connected.Store(true)
+			t.connected.Store(true)
 			conn, ok := info.Conn.(*tls.Conn)
-			s.http2.Store(ok && conn.ConnectionState().NegotiatedProtocol == "h2")
+			t.http2.Store(ok && conn.ConnectionState().NegotiatedProtocol == "h2")
+			if t.givenUp.Load() && !t.http2.Load() { // HTTP/2 writes nothing once the context has ended
+				_ = info.Conn.Close()
+			}
 		},
 		WroteRequest: func(info httptrace.WroteRequestInfo) {
 			if info.Err == nil {
-				s.wrote.Add(1)
+				t.writes.Add(1)
 			} else {
-				s.cut.Store(true)
+				t.cut.Store(true)
 			}
 		},
 	})
 }
 
-// onHTTP2: the request was written to a stream of HTTP/2, whose reset makes net/http send it again, carried out or not. Over HTTP/1
-// net/http sends a write again only if nothing of it reached the server.
-func (s *sending) onHTTP2() bool { return s.http2.Load() && s.wrote.Load() > 0 }
+// sent reports whether the request was written whole.
+func (t *writeTrace) sent() bool { return t.writes.Load() > 0 }
 
-// twice: net/http did so.
-func (s *sending) twice() bool { return s.http2.Load() && s.wrote.Load() > 1 }
+// sentOnHTTP2 reports whether the request was written to an HTTP/2 stream. When that is reset,
+// net/http sends the request again, executed or not; over HTTP/1 it sends a write again only if
+// nothing of it reached the server.
+func (t *writeTrace) sentOnHTTP2() bool { return t.http2.Load() && t.sent() }
 
-// outcomeOfBreak reads the error of an attempt that got no answer, and how far its request came. A transport may have tried more than
-// once by itself, so that one connection broke under the request says nothing if another took it; and one that tells nothing of what
-// it does proves nothing by that. sending is nil for a read.
-func outcomeOfBreak(err error, s *sending) outcome {
-	switch {
-	case isPermanent(err):
-		return settled
-	case s != nil && s.wrote.Load() > 0:
-		return unknown
-	case neverConnected(err), s != nil && (s.cut.Load() || s.asked.Load() && !s.connected.Load()):
-		return undone
-	}
-	return unknown
+// resent reports whether net/http did so.
+func (t *writeTrace) resent() bool { return t.http2.Load() && t.writes.Load() > 1 }
+
+// giveUp keeps a request from being written that has no connection yet, and reports whether it may
+// have one.
+func (t *writeTrace) giveUp() bool {
+	t.givenUp.Store(true)
+	return t.connected.Load() || !t.asked.Load()
 }
 
-// neverConnected: the network's own error says that there was no connection to send anything over.
+// unsent reports whether the trace proves that the request never was on a connection whole. A
+// transport that reports nothing proves nothing.
+func (t *writeTrace) unsent() bool {
+	return t.cut.Load() || t.asked.Load() && !t.connected.Load()
+}
+
+// failureOutcome says what an attempt without a response proves, by its error and its trace, which
+// is nil of a read. A transport may have tried more than once by itself: a connection that broke
+// under the request proves nothing if another took it.
+func failureOutcome(err error, trace *writeTrace) outcome {
+	switch {
+	case isPermanent(err):
+		return final
+	case trace != nil && trace.sent():
+		return ambiguous
+	case neverConnected(err), trace != nil && trace.unsent():
+		return notExecuted
+	}
+	return ambiguous
+}
+
+// neverConnected reports whether the error says that there was no connection.
 func neverConnected(err error) bool {
 	var op *net.OpError
 	if errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect") {
 		return true
 	}
 	var dns *net.DNSError
-	return errors.As(err, &dns) || errors.Is(err, syscall.ECONNREFUSED)
+	return errors.As(err, &dns) || errors.Is(err, errConnRefused)
 }
 
-// isPermanent: the next attempt would fail alike.
+// isPermanent reports whether the next attempt would fail alike.
 func isPermanent(err error) bool {
 	var (
 		record      tls.RecordHeaderError
@@ -139,64 +158,85 @@ func isPermanent(err error) bool {
 		op          *net.OpError
 	)
 	if errors.Is(err, ErrTooLarge) || errors.Is(err, http.ErrSchemeMismatch) ||
-		errors.As(err, &record) || errors.As(err, &certificate) || strings.HasPrefix(err.Error(), "tls: ") {
+		errors.As(err, &record) || errors.As(err, &certificate) {
 		return true
 	}
-	// The alerts of TLS have no exported type: crypto/tls gives them in a net.OpError of these names.
+	// crypto/tls has no exported type for its alerts: it wraps them in a net.OpError of these names.
 	if errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error") {
 		return true
 	}
-	// go-retryablehttp knows the schemes and headers that net/http refuses to send, by their texts, in the form in which
-	// http.Client gives them.
-	again, _ := retryablehttp.DefaultRetryPolicy(context.Background(), nil, &url.Error{Err: err})
+	wrapped, ok := err.(*url.Error)
+	if !ok {
+		wrapped = &url.Error{Err: err}
+	}
+	if strings.HasPrefix(wrapped.Err.Error(), "tls: ") {
+		return true
+	}
+	// go-retryablehttp knows the texts for schemes and headers that net/http refuses to send.
+	again, _ := retryablehttp.DefaultRetryPolicy(context.Background(), nil, wrapped)
 	return !again
 }
 
-// again decides after an attempt whether there is to be another, and how long to wait before it.
-func (x *exchange) again() bool {
-	if x.err == nil || x.attempts >= x.maxAttempts || x.ctx.Err() != nil {
+// mayRepeat reports whether the outcome of the attempt allows another.
+func (x *exchange) mayRepeat() bool {
+	switch x.attempt.outcome {
+	case notExecuted:
+		return true
+	case ambiguous:
+		return x.resend != noRetry && !x.mayBeLocked()
+	case serverError:
+		return x.resend == readOnly
+	}
+	return false
+}
+
+// mayBeLocked reports whether the attempt was a metadata update that may be waiting for a lock on the
+// server. Another attempt would wait too, and each one costs the server a database connection.
+func (x *exchange) mayBeLocked() bool {
+	switch {
+	case x.attempt.status == http.StatusGatewayTimeout:
+		return x.update.metadata
+	case x.attempt.status == 0 && x.attempt.err != nil:
+		return x.update.finish && x.attempt.trace.sent() && x.attempt.err.Timeout()
+	}
+	return false
+}
+
+// shouldRetry decides after a failed attempt whether there is another, and sets the wait before it.
+func (x *exchange) shouldRetry() bool {
+	switch {
+	case x.attempt.number >= x.maxAttempts, x.ctx.Err() != nil, x.turn.lost() != nil, !x.mayRepeat():
 		return false
 	}
-	switch x.last {
-	case settled:
-		return false
-	case unknown:
-		if !x.read && x.once {
-			return false
-		}
-	case failed:
-		if !x.read {
-			return false
-		}
-	}
-	x.wait = max(x.client.backoff(x.attempts), min(retryAfter(x.err.Header, x.client.now()), maxRetryAfter))
-	if deadline, ok := x.ctx.Deadline(); ok && x.client.now().Add(x.wait).After(deadline) {
-		x.err.cause = errors.Join(x.err.cause, context.DeadlineExceeded)
+	now := x.client.now()
+	asked := min(retryAfter(x.attempt.err.Header, now), maxRetryAfter)
+	x.wait = max(x.client.backoff(x.attempt.number), asked)
+	if deadline, ok := x.ctx.Deadline(); ok && now.Add(x.wait).After(deadline) {
+		x.attempt.err.cause = errors.Join(x.attempt.err.cause, context.DeadlineExceeded)
 		return false
 	}
-	x.warn()
 	return true
 }
 
-// backoff is the wait after the given number of attempts: exponential, with full jitter.
+// backoff returns the wait after the given number of attempts: exponential, with full jitter.
 func (c *Client) backoff(attempts int) time.Duration {
-	most := c.minBackoff
+	bound := c.minBackoff
 	for range attempts - 1 {
-		if most > c.maxBackoff/2 {
-			most = c.maxBackoff
+		if bound > c.maxBackoff/2 {
+			bound = c.maxBackoff
 			break
 		}
-		most *= 2
+		bound *= 2
 	}
-	return c.jitter(most)
+	return c.jitter(bound)
 }
 
-// retryAfter is the wait that a response asks for: seconds or a date, 0 if it asks for none that can be understood.
+// retryAfter returns the wait that a response asks for, in seconds or with a date; 0 if it asks for
+// none, or for one that cannot be read.
 func retryAfter(header http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(header.Get("Retry-After"))
 	seconds, err := strconv.ParseUint(value, 10, 64)
-	switch {
-	case err == nil, errors.Is(err, strconv.ErrRange):
+	if err == nil || errors.Is(err, strconv.ErrRange) {
 		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
 	}
 	date, err := http.ParseTime(value)
@@ -206,27 +246,20 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 	return max(date.Sub(now), 0)
 }
 
-// clock is time as the retries see it; tests put their own in its place.
+// clock is time as the retries see it. Tests replace it.
 type clock struct {
 	now    func() time.Time
-	sleep  func(context.Context, time.Duration) error
-	jitter func(most time.Duration) time.Duration
+	wait   func(time.Duration) time.Duration // gives go-retryablehttp the wait to sleep
+	jitter func(max time.Duration) time.Duration
 }
 
-var systemClock = clock{now: time.Now, sleep: sleep, jitter: fullJitter}
+var systemClock = clock{
+	now:    time.Now,
+	wait:   func(d time.Duration) time.Duration { return d },
+	jitter: fullJitter,
+}
 
 // fullJitter spreads the retries of many callers over the whole wait.
-func fullJitter(most time.Duration) time.Duration {
-	return time.Duration(rand.Float64() * float64(most))
-}
-
-// sleep waits, or gives up when the context ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	return ctx.Err()
+func fullJitter(max time.Duration) time.Duration {
+	return time.Duration(rand.Float64() * float64(max))
 }

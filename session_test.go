@@ -13,29 +13,42 @@ import (
 	"github.com/zep-go/zep/zeptest"
 )
 
-const lessonJSON = `{"uuid":"3f8bc625-2c28-4890-ab36-0b8ff489f3ca","id":7,"created_at":"2026-11-24T02:21:53.390541Z",` +
-	`"updated_at":"2026-11-24T02:21:54Z","deleted_at":null,"session_id":"lesson","metadata":{"topic":"verbs"},"user_id":"jane"}`
+const lessonJSON = `{"uuid":"3f8bc625-2c28-4890-ab36-0b8ff489f3ca","id":7,` +
+	`"created_at":"2026-11-24T02:21:53.390541Z",` +
+	`"updated_at":"2026-11-24T02:21:54Z","deleted_at":null,"session_id":"lesson",` +
+	`"metadata":{"topic":"verbs"},"user_id":"jane"}`
 
 func lesson() *zep.Session {
 	return &zep.Session{
-		UUID: "3f8bc625-2c28-4890-ab36-0b8ff489f3ca", ID: 7,
-		CreatedAt: at("2026-11-24T02:21:53.390541Z"), UpdatedAt: at("2026-11-24T02:21:54Z"),
-		SessionID: "lesson", UserID: "jane", Metadata: zep.Metadata{"topic": "verbs"},
+		UUID:      "3f8bc625-2c28-4890-ab36-0b8ff489f3ca",
+		ID:        7,
+		CreatedAt: at("2026-11-24T02:21:53.390541Z"),
+		UpdatedAt: at("2026-11-24T02:21:54Z"),
+		SessionID: "lesson",
+		UserID:    "jane",
+		Metadata:  zep.Metadata{"topic": "verbs"},
 	}
 }
 
-const nobodysJSON = `{"uuid":"410ea3f4-cdd1-4c20-be85-9ffacb6be7cc","id":8,"created_at":"2026-11-24T02:21:53Z",` +
-	`"updated_at":"2026-11-24T02:21:53Z","deleted_at":"2026-11-24T03:00:00Z","session_id":"nobodys","metadata":null,"user_id":null}`
+const nobodysJSON = `{"uuid":"410ea3f4-cdd1-4c20-be85-9ffacb6be7cc","id":8,` +
+	`"created_at":"2026-11-24T02:21:53Z",` +
+	`"updated_at":"2026-11-24T02:21:53Z","deleted_at":"2026-11-24T03:00:00Z",` +
+	`"session_id":"nobodys","metadata":null,"user_id":null}`
 
 func nobodys() *zep.Session {
 	deleted := at("2026-11-24T03:00:00Z")
 	return &zep.Session{
-		UUID: "410ea3f4-cdd1-4c20-be85-9ffacb6be7cc", ID: 8,
-		CreatedAt: at("2026-11-24T02:21:53Z"), UpdatedAt: at("2026-11-24T02:21:53Z"), DeletedAt: &deleted, SessionID: "nobodys",
+		UUID:      "410ea3f4-cdd1-4c20-be85-9ffacb6be7cc",
+		ID:        8,
+		CreatedAt: at("2026-11-24T02:21:53Z"),
+		UpdatedAt: at("2026-11-24T02:21:53Z"),
+		DeletedAt: &deleted,
+		SessionID: "nobodys",
+		Metadata:  zep.Metadata{},
 	}
 }
 
-func TestSessionServiceOnTheWire(t *testing.T) {
+func TestSessionService_Wire(t *testing.T) {
 	runWireTests(t, map[string]wireTest{
 		"Add with all fields": {
 			call: func(ctx context.Context, c *zep.Client) (any, error) {
@@ -49,82 +62,110 @@ func TestSessionServiceOnTheWire(t *testing.T) {
 		},
 		"Add without a user sends no user_id": {
 			call: func(ctx context.Context, c *zep.Client) (any, error) {
-				return c.Session.Add(ctx, &zep.CreateSessionRequest{SessionID: "nobodys", Metadata: zep.Metadata{}})
+				return c.Session.Add(ctx,
+					&zep.CreateSessionRequest{SessionID: "nobodys", Metadata: zep.Metadata{}})
 			},
 			method: "POST", uri: "/zep/api/v1/sessions", body: `{"session_id":"nobodys"}`,
 			status: http.StatusCreated, answer: nobodysJSON, want: nobodys(),
 		},
-		"Add for a user with a slash in the id": { // who is in the body, and not on the path
+		// The user id is in the body and not on the path.
+		"Add for a user with a slash in the id": {
 			call: func(ctx context.Context, c *zep.Client) (any, error) {
-				return c.Session.Add(ctx, &zep.CreateSessionRequest{SessionID: "lesson", UserID: "a/b"})
+				return c.Session.Add(ctx,
+					&zep.CreateSessionRequest{SessionID: "lesson", UserID: "a/b"})
 			},
-			method: "POST", uri: "/zep/api/v1/sessions", body: `{"session_id":"lesson","user_id":"a/b"}`,
+			method: "POST", uri: "/zep/api/v1/sessions",
+			body:   `{"session_id":"lesson","user_id":"a/b"}`,
 			status: http.StatusCreated, answer: lessonJSON, want: lesson(),
 		},
 		"Get": {
-			call:   func(ctx context.Context, c *zep.Client) (any, error) { return c.Session.Get(ctx, "lesson") },
+			call: func(ctx context.Context, c *zep.Client) (any, error) {
+				return c.Session.Get(ctx, "lesson")
+			},
 			method: "GET", uri: "/zep/api/v1/sessions/lesson", answer: lessonJSON, want: lesson(),
 		},
 		"Get escapes as Go escapes a path": {
 			call: func(ctx context.Context, c *zep.Client) (any, error) {
 				return c.Session.Get(ctx, "chat 7: jane;joe 100%")
 			},
-			method: "GET", uri: "/zep/api/v1/sessions/chat%207:%20jane;joe%20100%25", answer: lessonJSON, want: lesson(),
+			method: "GET", uri: "/zep/api/v1/sessions/chat%207:%20jane;joe%20100%25",
+			answer: lessonJSON, want: lesson(),
 		},
 		"Update": {
 			call: func(ctx context.Context, c *zep.Client) (any, error) {
-				return c.Session.Update(ctx, &zep.UpdateSessionRequest{SessionID: "lesson", Metadata: zep.Metadata{"topic": "verbs"}})
+				return c.Session.Update(ctx,
+					&zep.UpdateSessionRequest{
+						SessionID: "lesson",
+						Metadata:  zep.Metadata{"topic": "verbs"},
+					})
 			},
-			method: "PATCH", uri: "/zep/api/v1/sessions/lesson", body: `{"metadata":{"topic":"verbs"}}`, answer: lessonJSON, want: lesson(),
+			method: "PATCH", uri: "/zep/api/v1/sessions/lesson",
+			body: `{"metadata":{"topic":"verbs"}}`, answer: lessonJSON, want: lesson(),
 		},
 		"Update with empty metadata sends none": {
 			call: func(ctx context.Context, c *zep.Client) (any, error) {
-				return c.Session.Update(ctx, &zep.UpdateSessionRequest{SessionID: "lesson", Metadata: zep.Metadata{}})
+				return c.Session.Update(ctx,
+					&zep.UpdateSessionRequest{SessionID: "lesson", Metadata: zep.Metadata{}})
 			},
-			method: "PATCH", uri: "/zep/api/v1/sessions/lesson", body: `{}`, answer: lessonJSON, want: lesson(),
+			method: "PATCH", uri: "/zep/api/v1/sessions/lesson", body: `{}`, answer: lessonJSON,
+			want: lesson(),
 		},
 		"Update without metadata sends none": {
 			call: func(ctx context.Context, c *zep.Client) (any, error) {
 				return c.Session.Update(ctx, &zep.UpdateSessionRequest{SessionID: "lesson"})
 			},
-			method: "PATCH", uri: "/zep/api/v1/sessions/lesson", body: `{}`, answer: lessonJSON, want: lesson(),
+			method: "PATCH", uri: "/zep/api/v1/sessions/lesson", body: `{}`, answer: lessonJSON,
+			want: lesson(),
 		},
 		"Delete": {
-			call:   func(ctx context.Context, c *zep.Client) (any, error) { return done(c.Session.Delete(ctx, "lesson")) },
+			call: func(ctx context.Context, c *zep.Client) (any, error) {
+				return errOnly(c.Session.Delete(ctx, "lesson"))
+			},
 			method: "DELETE", uri: "/zep/api/v1/sessions/lesson/memory", answer: "OK",
 		},
 		"List without options is the server's default": {
-			call:   func(ctx context.Context, c *zep.Client) (any, error) { return c.Session.List(ctx, nil) },
-			method: "GET", uri: "/zep/api/v1/sessions", answer: "[" + lessonJSON + "," + nobodysJSON + "]\n",
-			want: []*zep.Session{lesson(), nobodys()},
+			call: func(ctx context.Context, c *zep.Client) (any, error) {
+				return c.Session.List(ctx, nil)
+			},
+			method: "GET", uri: "/zep/api/v1/sessions",
+			answer: "[" + lessonJSON + "," + nobodysJSON + "]\n",
+			want:   []*zep.Session{lesson(), nobodys()},
 		},
 		"List of a page": {
 			call: func(ctx context.Context, c *zep.Client) (any, error) {
 				return c.Session.List(ctx, &zep.ListOptions{Limit: 2, Cursor: 7})
 			},
-			method: "GET", uri: "/zep/api/v1/sessions?cursor=7&limit=2", answer: "[" + nobodysJSON + "]", want: []*zep.Session{nobodys()},
+			method: "GET", uri: "/zep/api/v1/sessions?cursor=7&limit=2",
+			answer: "[" + nobodysJSON + "]", want: []*zep.Session{nobodys()},
 		},
 		"List takes null for an empty list": {
-			call:   func(ctx context.Context, c *zep.Client) (any, error) { return c.Session.List(ctx, nil) },
+			call: func(ctx context.Context, c *zep.Client) (any, error) {
+				return c.Session.List(ctx, nil)
+			},
 			method: "GET", uri: "/zep/api/v1/sessions", answer: "null\n", want: []*zep.Session{},
 		},
 		"fields of a later server are ignored": {
-			call:   func(ctx context.Context, c *zep.Client) (any, error) { return c.Session.Get(ctx, "lesson") },
+			call: func(ctx context.Context, c *zep.Client) (any, error) {
+				return c.Session.Get(ctx, "lesson")
+			},
 			method: "GET", uri: "/zep/api/v1/sessions/lesson",
-			answer: `{"ended_at":null,` + lessonJSON[1:len(lessonJSON)-1] + `,"facts":["]}",{"a":1}],"summary":{"uuid":"x"}}`, want: lesson(),
+			answer: `{"ended_at":null,` + lessonJSON[1:len(lessonJSON)-1] +
+				`,"facts":["]}",{"a":1}],"summary":{"uuid":"x"}}`, want: lesson(),
 		},
 	})
 }
 
-// TestEverySessionIDReachesItsOwnRecord is what TestEveryUserIDReachesItsOwnRecord is for users.
-func TestEverySessionIDReachesItsOwnRecord(t *testing.T) {
+// TestSessionIDs_ReachOwnRecord does for sessions what TestUserIDs_ReachOwnRecord does for
+// users.
+func TestSessionIDs_ReachOwnRecord(t *testing.T) {
 	t.Parallel()
 	server, c := startServer(t)
 	ctx := context.Background()
 	all := ids()
 	added := map[string]*zep.Session{}
 	for i, id := range all {
-		session, err := c.Session.Add(ctx, &zep.CreateSessionRequest{SessionID: id, Metadata: zep.Metadata{"number": i}})
+		session, err := c.Session.Add(ctx,
+			&zep.CreateSessionRequest{SessionID: id, Metadata: zep.Metadata{"number": i}})
 		require.NoError(t, err, shown(id))
 		require.Equal(t, id, session.SessionID)
 		added[id] = session
@@ -137,11 +178,16 @@ func TestEverySessionIDReachesItsOwnRecord(t *testing.T) {
 				require.NoError(t, err)
 				assert.Equal(t, added[id], got)
 
-				updated, err := c.Session.Update(ctx, &zep.UpdateSessionRequest{SessionID: id, Metadata: zep.Metadata{"updated": id}})
+				updated, err := c.Session.Update(ctx,
+					&zep.UpdateSessionRequest{
+						SessionID: id,
+						Metadata:  zep.Metadata{"updated": id},
+					})
 				require.NoError(t, err)
 				assert.Equal(t, id, updated.SessionID)
 				assert.Equal(t, added[id].UUID, updated.UUID)
-				assert.Equal(t, zep.Metadata{"number": float64(i), "updated": id}, updated.Metadata)
+				assert.Equal(t, zep.Metadata{"number": float64(i), "updated": id},
+					updated.Metadata)
 
 				require.NoError(t, c.Session.Delete(ctx, id))
 				_, err = c.Session.Get(ctx, id)
@@ -152,10 +198,11 @@ func TestEverySessionIDReachesItsOwnRecord(t *testing.T) {
 	left, err := c.Session.List(ctx, nil)
 	require.NoError(t, err)
 	assert.Empty(t, left)
-	assertRoutes(t, server.RequestLog(), "/sessions", "/sessions/{sessionId}", "/sessions/{sessionId}/memory")
+	assertRoutes(t, server.RequestLog(), "/sessions", "/sessions/{sessionId}",
+		"/sessions/{sessionId}/memory")
 }
 
-// assertRoutes: no request went to where no id of any kind may lead it.
+// assertRoutes checks that no request went to another route than those given.
 func assertRoutes(t testing.TB, log []zeptest.Request, routes ...string) {
 	t.Helper()
 	require.NotEmpty(t, log)
@@ -164,32 +211,41 @@ func assertRoutes(t testing.TB, log []zeptest.Request, routes ...string) {
 	}
 }
 
-// TestSessionAddRefusesAUserIDThatTheServerWouldChange: it is in the body, where all but a NUL byte and invalid UTF-8 is safe.
-func TestSessionAddRefusesAUserIDThatTheServerWouldChange(t *testing.T) {
+// TestSessionAdd_InvalidUserID covers the user id in a body, where everything but a NUL byte and
+// invalid UTF-8 is safe.
+func TestSessionAdd_InvalidUserID(t *testing.T) {
 	t.Parallel()
 	c := clientOf(t, noTransport(t))
 	for _, id := range []string{"\x00", "nu\x00l", "\xff", "jane\xc3"} {
-		_, err := c.Session.Add(context.Background(), &zep.CreateSessionRequest{SessionID: "s", UserID: id})
+		_, err := c.Session.Add(context.Background(),
+			&zep.CreateSessionRequest{SessionID: "s", UserID: id})
 		require.ErrorIs(t, err, zep.ErrInvalidID, fmt.Sprintf("%q", id))
-		assert.Contains(t, err.Error(), "user_id")
+		assert.Contains(t, err.Error(), "userID")
 	}
 }
 
-// TestADeletedUsersSessionsGoToo, softly: their ids stay taken, and an update brings one back.
-func TestADeletedUsersSessionsGoToo(t *testing.T) {
+// TestUserDelete_DeletesSessions checks that the sessions are deleted softly: their ids stay
+// taken, and an update restores one.
+func TestUserDelete_DeletesSessions(t *testing.T) {
 	t.Parallel()
 	_, c := startServer(t)
 	ctx := context.Background()
 	_, err := c.User.Add(ctx, &zep.CreateUserRequest{UserID: "jane"})
 	require.NoError(t, err)
-	_, err = c.Session.Add(ctx, &zep.CreateSessionRequest{SessionID: "lesson", UserID: "jane", Metadata: zep.Metadata{"topic": "verbs"}})
+	_, err = c.Session.Add(ctx,
+		&zep.CreateSessionRequest{
+			SessionID: "lesson",
+			UserID:    "jane",
+			Metadata:  zep.Metadata{"topic": "verbs"},
+		})
 	require.NoError(t, err)
 	require.NoError(t, c.User.Delete(ctx, "jane"))
 	_, err = c.Session.Get(ctx, "lesson")
 	require.ErrorIs(t, err, zep.ErrNotFound)
 	_, err = c.Session.Add(ctx, &zep.CreateSessionRequest{SessionID: "lesson"})
 	require.ErrorIs(t, err, zep.ErrAlreadyExists)
-	back, err := c.Session.Update(ctx, &zep.UpdateSessionRequest{SessionID: "lesson", Metadata: zep.Metadata{"again": true}})
+	back, err := c.Session.Update(ctx,
+		&zep.UpdateSessionRequest{SessionID: "lesson", Metadata: zep.Metadata{"again": true}})
 	require.NoError(t, err)
 	assert.Equal(t, zep.Metadata{"topic": "verbs", "again": true}, back.Metadata)
 }

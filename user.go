@@ -3,132 +3,188 @@ package zep
 import (
 	"context"
 	"iter"
-	"net/http"
 )
 
 // UserService manages users: [Client.User].
 type UserService struct{ client *Client }
 
-// Add creates a user and returns it as stored. The server rounds integers in the metadata that are beyond 2^53, and stores no
-// empty metadata.
+// Add creates a user and returns it as stored. The server rounds integers in the metadata that are
+// beyond 2^53, and stores no empty metadata.
 //
-// An id that no request can carry is [ErrInvalidID], before anything is sent; one that is taken is [ErrAlreadyExists]; a deleted
-// user's can be added again. A user of over 5 MiB is [ErrTooLarge]. If the answer to an attempt was lost, and the user turns out
-// to be there with just this content, it is this call's, and is returned.
+// The error is [ErrAlreadyExists] if the id is taken; the id of a deleted user is free. It is
+// [ErrInvalidID] if no request can carry the id, before anything is sent, and [ErrTooLarge] if the
+// user is over 5 MiB. If the response to an attempt was lost and the user exists with exactly this
+// content, this call created it, and Add returns it.
 //
 // POST /api/v1/user
-func (s *UserService) Add(ctx context.Context, req *CreateUserRequest, opts ...RequestOption) (*User, error) {
-	if req == nil {
-		return do(ctx, s.client, call[*User]{refused: errNilRequest("User.Add")}, opts)
+func (s *UserService) Add(
+	ctx context.Context, req *CreateUserRequest, opts ...RequestOption,
+) (*User, error) {
+	if err := req.validate(); err != nil {
+		return nil, s.client.precheck(opts, err)
 	}
 	return do(ctx, s.client, call[*User]{
-		method: http.MethodPost, route: "/user", body: req, decode: decodeUser, refused: checkID("user_id", req.UserID),
-		settle: func(ctx context.Context, failure *Error) (*User, error) {
-			return settleAdd(failure, req, sameUser, func() (*User, error) { return s.Get(ctx, req.UserID, opts...) })
+		endpoint: "POST /user",
+		body:     req,
+		decode:   decodeUser,
+		reconcile: func(ctx context.Context, failure *Error) (*User, error) {
+			get := func() (*User, error) { return s.Get(ctx, req.UserID, opts...) }
+			return reconcileAdd(failure, req, sameUser, get)
 		},
 	}, opts)
 }
 
-// sameUser: the user that is there has the content that was sent.
-func sameUser(sent, there *User) bool {
-	return there.Email == asStored(sent.Email) && there.FirstName == asStored(sent.FirstName) && there.LastName == asStored(sent.LastName) &&
-		sameMetadata(sent.Metadata, there.Metadata)
+func (r *CreateUserRequest) validate() error {
+	if r == nil {
+		return errNilRequest("User.Add")
+	}
+	return checkID("userID", r.UserID)
 }
 
-// Get returns a user, or [ErrNotFound]. An id that no request can carry is [ErrInvalidID], here as in all methods.
+// sameUser reports whether a stored user has the content that was sent.
+func sameUser(sent, stored *User) bool {
+	return stored.Email == asStored(sent.Email) &&
+		stored.FirstName == asStored(sent.FirstName) &&
+		stored.LastName == asStored(sent.LastName) &&
+		sameMetadata(sent.Metadata, stored.Metadata)
+}
+
+// Get returns a user. The error is [ErrNotFound] if there is none, and [ErrInvalidID] if no request
+// can carry the id, here as in all methods.
 //
 // GET /api/v1/user/{userId}
-func (s *UserService) Get(ctx context.Context, userID string, opts ...RequestOption) (*User, error) {
+func (s *UserService) Get(
+	ctx context.Context, userID string, opts ...RequestOption,
+) (*User, error) {
 	return do(ctx, s.client, call[*User]{
-		method: http.MethodGet, route: "/user/{userId}", ids: []string{userID}, decode: decodeUser,
+		endpoint: "GET /user/{userId}",
+		ids:      []string{userID},
+		decode:   decodeUser,
 	}, opts)
 }
 
-// Update changes what the request says of a user, and returns the user as it is then; [ErrNotFound] if there is none.
+// Update changes the fields of a user that the request sets, and returns the user after that. The
+// error is [ErrNotFound] if there is none.
 //
-// Empty fields stay as they are: the server cannot clear one. Metadata is merged, as [UpdateUserRequest] tells; without any,
-// or with empty metadata, none is sent, because the server answers 500 to it.
+// Empty fields stay as they are: the server cannot clear one. Metadata is merged, as
+// [UpdateUserRequest] says; empty metadata is not sent, because the server answers it with 500.
 //
-// Updates of one user through one Client go one after the other, because the server loses some of concurrent ones: see
-// [WithConcurrentUpdates]. A waiting update gives up when its context ends, and the wait counts into its timeout. One whose answer
-// is lost gives up its turn, though the server may still be at work on it.
+// Updates of one user through one Client go one after the other, because the server loses some
+// concurrent ones: see [WithConcurrentUpdates]. A waiting update gives up when its context ends, and
+// the wait counts towards its timeout. An update whose response is lost ends its turn, though the
+// server may still be working on it.
 //
 // PATCH /api/v1/user/{userId}
-func (s *UserService) Update(ctx context.Context, req *UpdateUserRequest, opts ...RequestOption) (*User, error) {
-	if req == nil {
-		return do(ctx, s.client, call[*User]{refused: errNilRequest("User.Update")}, opts)
+func (s *UserService) Update(
+	ctx context.Context, req *UpdateUserRequest, opts ...RequestOption,
+) (*User, error) {
+	if err := req.validate(); err != nil {
+		return nil, s.client.precheck(opts, err)
 	}
 	return do(ctx, s.client, call[*User]{
-		method: http.MethodPatch, route: "/user/{userId}", ids: []string{req.UserID}, body: req, decode: decodeUser,
-		updates: []record{{"user", req.UserID}},
+		endpoint: "PATCH /user/{userId}",
+		ids:      []string{req.UserID},
+		body:     req,
+		decode:   decodeUser,
+		update:   metadataUpdateOf("user", req.UserID, req.Metadata),
 	}, opts)
 }
 
-// Delete removes a user for good, and the user's sessions with it; [ErrNotFound] if there is none. A "not found" after an
-// attempt whose answer was lost is success.
+func (r *UpdateUserRequest) validate() error {
+	if r == nil {
+		return errNilRequest("User.Update")
+	}
+	return nil
+}
+
+// Delete removes a user and the user's sessions for good. The error is [ErrNotFound] if there is
+// none. A "not found" after an attempt whose response was lost is success.
 //
 // DELETE /api/v1/user/{userId}
 func (s *UserService) Delete(ctx context.Context, userID string, opts ...RequestOption) error {
 	_, err := do(ctx, s.client, call[none]{
-		method: http.MethodDelete, route: "/user/{userId}", ids: []string{userID}, decode: decodeOK, settle: settleDelete,
+		endpoint:  "DELETE /user/{userId}",
+		ids:       []string{userID},
+		decode:    decodeOK,
+		reconcile: reconcileDelete,
 	}, opts)
 	return err
 }
 
-// GetSessions returns all sessions of a user, in no promised order and with [Session].ID 0, whatever it is elsewhere. A user who
-// is not there has none: that is no error. The server knows no pages here.
+// GetSessions returns all sessions of a user, in no promised order. Their [Session].ID is 0, whatever
+// it is elsewhere. A user who does not exist has no sessions: that is no error. The server has no
+// pages here.
 //
 // GET /api/v1/user/{userId}/sessions
-func (s *UserService) GetSessions(ctx context.Context, userID string, opts ...RequestOption) ([]*Session, error) {
+func (s *UserService) GetSessions(
+	ctx context.Context, userID string, opts ...RequestOption,
+) ([]*Session, error) {
 	return do(ctx, s.client, call[[]*Session]{
-		method: http.MethodGet, route: "/user/{userId}/sessions", ids: []string{userID}, decode: decodeSessions,
+		endpoint: "GET /user/{userId}/sessions",
+		ids:      []string{userID},
+		decode:   decodeSessions,
 	}, opts)
 }
 
-// List returns one page of the users, by ascending ID; past the end an empty one. nil options, and a zero Limit, are the
-// server's default: every user there is, in one answer, which has to be under 256 MiB ([ErrTooLarge]). A negative number is
-// [ErrBadRequest]. To walk many, use
-// [UserService.All] or [UserService.ListChunked].
+// List returns one page of the users, by ascending ID. It is empty past the end. nil options and a
+// zero Limit ask for every user in one response, which must be under 256 MiB ([ErrTooLarge]). A
+// negative number is [ErrBadRequest]. [UserService.All] and [UserService.ListChunked] walk many.
 //
 // GET /api/v1/user
-func (s *UserService) List(ctx context.Context, page *ListOptions, opts ...RequestOption) ([]*User, error) {
+func (s *UserService) List(
+	ctx context.Context, page *ListOptions, opts ...RequestOption,
+) ([]*User, error) {
+	if err := page.validate(); err != nil {
+		return nil, s.client.precheck(opts, err)
+	}
 	return do(ctx, s.client, call[[]*User]{
-		method: http.MethodGet, route: "/user", query: page, decode: decodeUsers, refused: page.check(),
+		endpoint: "GET /user",
+		query:    page,
+		decode:   decodeUsers,
 	}, opts)
 }
 
-// ListChunked walks all users in chunks, by ascending ID: one request a chunk, each sent when the loop asks for it. A
-// chunkSize of 0 is 100, and a negative one [ErrBadRequest]. The walk ends with the first empty chunk, which is not yielded, or
-// with an error, which is yielded once.
+// ListChunked walks all users in chunks, by ascending ID. It sends one request a chunk, when the loop
+// asks for it. A chunkSize of 0 means 100; a negative one is [ErrBadRequest]. The walk ends with the
+// first empty chunk, which is not yielded, or with an error, which is yielded once.
 //
-// Users who are there throughout are yielded once each; one added meanwhile comes last, if the walk is not over. Ranging
-// over the result again is a new walk.
+// Users who exist throughout are yielded once each; one added meanwhile comes last, if the walk is
+// not over. Ranging over the result again is a new walk.
 //
-// Errors: those of any call, and [ErrCursorStuck] if the server gives a page that leads nowhere.
+// The errors are those of any call, and [ErrCursorStuck] if the server gives a page that leads
+// nowhere.
 //
 // GET /api/v1/user
-func (s *UserService) ListChunked(ctx context.Context, chunkSize int, opts ...RequestOption) iter.Seq2[[]*User, error] {
+func (s *UserService) ListChunked(
+	ctx context.Context, chunkSize int, opts ...RequestOption,
+) iter.Seq2[[]*User, error] {
 	return s.pager().chunks(ctx, chunkSize, opts)
 }
 
-// All walks all users one by one, by ascending ID, as fast as the server allows: its pages grow from 100 to 5,000 users, and
-// the next is fetched while the loop works on this one. A break cancels that. It promises what [UserService.ListChunked]
-// does, and ends with an error in the same way.
+// All walks all users one by one, by ascending ID, as fast as the server allows: its pages grow from
+// 100 to 5,000 users, and the next is fetched while the loop works on this one. A break cancels
+// that. Its promises and errors are those of [UserService.ListChunked].
 //
 // GET /api/v1/user
-func (s *UserService) All(ctx context.Context, opts ...RequestOption) iter.Seq2[*User, error] {
+func (s *UserService) All(
+	ctx context.Context, opts ...RequestOption,
+) iter.Seq2[*User, error] {
 	return s.pager().all(ctx, opts)
 }
 
-// AllParallel walks all users by several workers at once, in no order: 0 is 8 of them, and a negative number [ErrBadRequest]. It is for
-// a server that has cores to spare, or is far away: each worker asks for pages of about 5,000 users, and Zep sorts its whole table
-// for each. On a server that is busy already, [UserService.All] does no worse, and holds one page instead of one a worker.
+// AllParallel walks all users by several workers at once, in no order. workers is 8 if it is 0; a
+// negative number is [ErrBadRequest]. It is for a server that has cores to spare, or is far away: each
+// worker asks for pages of about 5,000 users, and Zep sorts its whole table for each. On a busy server
+// [UserService.All] is as fast, and holds one page instead of one a worker.
 //
-// Users who are there throughout are yielded once each; of those added or removed meanwhile, any. Ranging over the result again is a
-// new walk. Errors: those of any call, and [ErrCursorStuck]; one is yielded, and is the end.
+// Users who exist throughout are yielded once each; of those added or removed meanwhile, any. Ranging
+// over the result again is a new walk. The errors are those of any call, and [ErrCursorStuck]; one is
+// yielded, and ends the walk.
 //
 // GET /api/v1/user
-func (s *UserService) AllParallel(ctx context.Context, workers int, opts ...RequestOption) iter.Seq2[*User, error] {
+func (s *UserService) AllParallel(
+	ctx context.Context, workers int, opts ...RequestOption,
+) iter.Seq2[*User, error] {
 	return s.pager().parallel(ctx, workers, opts)
 }
 

@@ -21,10 +21,10 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// table is how many users are walked.
+// table is the number of users that are walked.
 const table = 100_000
 
-// As measured on a Zep 0.27.2 with 100,000 users: what a list costs, and what each user in it.
+// The cost of a list and of each user in it, as measured on Zep 0.27.2 with 100,000 users.
 const (
 	perPage = 17 * time.Millisecond
 	perUser = 12 * time.Microsecond
@@ -32,16 +32,16 @@ const (
 
 var only = flag.String("peers", "", "run only the peers that match this `regexp`")
 
-// everyone is all who are measured, the floor first.
-var everyone = []string{"floor", "floor-tuned", "retryablehttp", "resty", "zep", "zep-logger"}
+// allPeers has the names of all peers, the floor first.
+var allPeers = []string{"floor", "floor-tuned", "retryablehttp", "resty", "zep", "zep-logger"}
 
-// choose leaves those that -peers asks for.
+// choose returns the names that match -peers.
 func choose(names ...string) []string {
 	re := regexp.MustCompile(*only)
 	return slices.DeleteFunc(names, func(name string) bool { return !re.MatchString(name) })
 }
 
-// peer makes the one of that name. A nil transport is its own.
+// peer returns a new peer by its name. A nil transport is its own.
 func peer(tb testing.TB, name, url string, transport http.RoundTripper) Peer {
 	var p Peer
 	var opts []zep.Option
@@ -68,7 +68,7 @@ func peer(tb testing.TB, name, url string, transport http.RoundTripper) Peer {
 	return p
 }
 
-// A work is one call that all peers can make.
+// work is one call that all peers can make.
 type work struct {
 	name string
 	call func(context.Context, Peer) (any, error)
@@ -76,7 +76,9 @@ type work struct {
 
 var write = &Write{
 	UserID: UserID(1), Email: "jane.smith@example.com", FirstName: "Jane", LastName: "Smith",
-	Metadata: zep.Metadata{"plan": "pro", "visits": 17, "address": map[string]any{"city": "Zürich"}},
+	Metadata: zep.Metadata{
+		"plan": "pro", "visits": 17, "address": map[string]any{"city": "Zürich"},
+	},
 }
 
 var calls = []work{
@@ -85,12 +87,12 @@ var calls = []work{
 	{"Update", func(ctx context.Context, p Peer) (any, error) { return p.Update(ctx, write) }},
 }
 
-// BenchmarkCall is one call after the other, over a connection that is kept.
+// BenchmarkCall makes one call after another over a kept connection.
 func BenchmarkCall(b *testing.B) {
 	for _, call := range calls {
 		b.Run("work="+call.name, func(b *testing.B) {
 			server := serve(b, Config{Users: 100})
-			for _, name := range choose(everyone...) {
+			for _, name := range choose(allPeers...) {
 				b.Run("peer="+name, func(b *testing.B) {
 					repeat(b, peer(b, name, server.URL(), nil), call)
 				})
@@ -99,7 +101,7 @@ func BenchmarkCall(b *testing.B) {
 	}
 }
 
-// BenchmarkInMemory is one call without a network or a server's work: what is left is the client's own.
+// BenchmarkInMemory makes calls without network and server, to measure the client alone.
 func BenchmarkInMemory(b *testing.B) {
 	for _, call := range calls {
 		b.Run("work="+call.name, func(b *testing.B) {
@@ -119,7 +121,7 @@ func repeat(b *testing.B, peer Peer, call work) {
 	}
 }
 
-// memory is a transport that answers everything with one user.
+// memory is a transport that responds to every request with one user.
 type memory string
 
 func newMemory() memory {
@@ -134,14 +136,20 @@ func (m memory) RoundTrip(req *http.Request) (*http.Response, error) {
 		_ = req.Body.Close()
 	}
 	return &http.Response{
-		StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: req,
-		Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, ContentLength: int64(len(m)),
-		Body: io.NopCloser(strings.NewReader(string(m))),
+		StatusCode:    http.StatusOK,
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		Request:       req,
+		Header:        http.Header{"Content-Type": {"text/plain; charset=utf-8"}},
+		ContentLength: int64(len(m)),
+		Body:          io.NopCloser(strings.NewReader(string(m))),
 	}, nil
 }
 
-// BenchmarkSideBySideCall lets the peers take turns, a few hundred calls each, so that whatever else the machine does meets all of
-// them alike: for the ratios, where a few percent matter. It reports the median turn.
+// BenchmarkSideBySideCall lets the peers take turns of a few hundred calls each, so that other
+// load of the machine affects all of them alike. It reports the median turn, for ratios in which a
+// few percent matter.
 func BenchmarkSideBySideCall(b *testing.B) {
 	for _, call := range calls {
 		b.Run("work="+call.name, func(b *testing.B) {
@@ -161,7 +169,7 @@ func BenchmarkSideBySideCall(b *testing.B) {
 	}
 }
 
-// BenchmarkManyCalls is 64 goroutines that call at once.
+// BenchmarkManyCalls calls from 64 goroutines at once.
 func BenchmarkManyCalls(b *testing.B) {
 	const goroutines, perTurn = 64, 6400
 	var turns []turn
@@ -188,7 +196,7 @@ func BenchmarkManyCalls(b *testing.B) {
 	}
 }
 
-// BenchmarkWalk is all users of a server that costs nothing.
+// BenchmarkWalk walks all users of a server without costs.
 func BenchmarkWalk(b *testing.B) {
 	server := serve(b, Config{Users: table})
 	for _, name := range choose("floor", "retryablehttp", "resty", "zep") {
@@ -211,7 +219,7 @@ func BenchmarkWalk(b *testing.B) {
 	}
 }
 
-// BenchmarkSideBySideWalk is BenchmarkWalk by turns.
+// BenchmarkSideBySideWalk is BenchmarkWalk with peers that take turns.
 func BenchmarkSideBySideWalk(b *testing.B) {
 	server := serve(b, Config{Users: table})
 	var turns []turn
@@ -225,24 +233,19 @@ func BenchmarkSideBySideWalk(b *testing.B) {
 	sideBySide(b, turns, 7)
 }
 
-// BenchmarkRealServer is all users of a server that takes as long as Zep does for a list. first-ms is when the first user came.
+// BenchmarkRealServer walks all users of a server that takes as long as Zep for a list. first-ms
+// is the time until the first user.
 func BenchmarkRealServer(b *testing.B) {
 	server := serve(b, Config{Users: table, PerPage: perPage, PerUser: perUser, Cores: 2})
 	for _, way := range []struct {
 		name  string
 		peers []string
-		walk  func(context.Context, Peer, func(users int) bool) error
+		walk  walk
 	}{
-		{"chunks-100", []string{"floor"}, func(ctx context.Context, p Peer, yield func(int) bool) error { return p.Chunks(ctx, 100, yield) }},
-		{"chunks-1000", []string{"floor", "zep"}, func(ctx context.Context, p Peer, yield func(int) bool) error { return p.Chunks(ctx, 1000, yield) }},
-		{"one-request", []string{"floor", "zep"}, func(ctx context.Context, p Peer, yield func(int) bool) error {
-			users, _, err := p.Page(ctx, 0, 0)
-			yield(users)
-			return err
-		}},
-		{"all", []string{"zep"}, func(ctx context.Context, p Peer, yield func(int) bool) error {
-			return p.All(ctx, func(any) bool { return yield(1) })
-		}},
+		{"chunks-100", []string{"floor"}, inChunks(100)},
+		{"chunks-1000", []string{"floor", "zep"}, inChunks(1000)},
+		{"one-request", []string{"floor", "zep"}, inOneRequest},
+		{"all", []string{"zep"}, oneByOne},
 	} {
 		for _, name := range choose(way.peers...) {
 			b.Run("how="+way.name+"/peer="+name, func(b *testing.B) {
@@ -265,8 +268,27 @@ func BenchmarkRealServer(b *testing.B) {
 	}
 }
 
-// BenchmarkGrowth compares the ways for pages to grow, under the cost of the real server: with 100,000 users in its table, and (at
-// page=170ms) as if these were the first of a million.
+// walk walks all users of a peer. It yields the number of users that came together.
+type walk func(ctx context.Context, p Peer, yield func(users int) bool) error
+
+func inChunks(size int) walk {
+	return func(ctx context.Context, p Peer, yield func(int) bool) error {
+		return p.Chunks(ctx, size, yield)
+	}
+}
+
+func inOneRequest(ctx context.Context, p Peer, yield func(int) bool) error {
+	users, _, err := p.Page(ctx, 0, 0)
+	yield(users)
+	return err
+}
+
+func oneByOne(ctx context.Context, p Peer, yield func(int) bool) error {
+	return p.All(ctx, func(any) bool { return yield(1) })
+}
+
+// BenchmarkGrowth compares policies for page sizes with the costs of the real server: with 100,000
+// users in its table and, at page=170ms, as if these were the first of a million.
 func BenchmarkGrowth(b *testing.B) {
 	for _, cost := range []struct {
 		page     time.Duration
@@ -278,7 +300,9 @@ func BenchmarkGrowth(b *testing.B) {
 		server := serve(b, Config{Users: table, PerPage: cost.page, PerUser: perUser, Cores: 2})
 		client := NewClient(server.URL())
 		for _, g := range cost.policies {
-			b.Run(fmt.Sprintf("page=%v/start=%d/factor=%g/cap=%d", cost.page, g.Start, g.Factor, g.Cap), func(b *testing.B) {
+			name := fmt.Sprintf("page=%v/start=%d/factor=%g/cap=%d",
+				cost.page, g.Start, g.Factor, g.Cap)
+			b.Run(name, func(b *testing.B) {
 				var firsts time.Duration
 				heap := watchHeap()
 				for b.Loop() {
@@ -303,16 +327,17 @@ func BenchmarkGrowth(b *testing.B) {
 func grid(starts []int, factors []float64, caps []int) (all []Growth) {
 	for _, start := range starts {
 		for _, factor := range factors {
-			for _, most := range caps {
-				all = append(all, Growth{start, factor, most})
+			for _, limit := range caps {
+				all = append(all, Growth{start, factor, limit})
 			}
 		}
 	}
 	return all
 }
 
-// BenchmarkMemory walks a million users, who are rendered as they are asked for. live-MiB is the most that was in use after a
-// garbage collection, heap-MiB the most with the garbage of the time, both over what there was before.
+// BenchmarkMemory walks a million users, which the server renders on demand. live-MiB is the
+// maximum in use after a garbage collection, heap-MiB the maximum with garbage. Both are without
+// what was in use before the walk.
 func BenchmarkMemory(b *testing.B) {
 	const million = 1_000_000
 	server := serve(b, Config{Users: million, OnDemand: true})
@@ -329,20 +354,23 @@ func BenchmarkMemory(b *testing.B) {
 					if how == "all" {
 						must(b, peer.All(b.Context(), func(any) bool { n++; return true }))
 					} else {
-						must(b, peer.Chunks(b.Context(), 1000, func(users int) bool { n += users; return true }))
+						must(b, peer.Chunks(b.Context(), 1000, func(users int) bool {
+							n += users
+							return true
+						}))
 					}
 					same(b, n, million)
 				}
-				live, most := heap.stop()
+				live, all := heap.stop()
 				b.ReportMetric(live, "live-MiB")
-				b.ReportMetric(most, "heap-MiB")
+				b.ReportMetric(all, "heap-MiB")
 			})
 		}
 	}
 }
 
-// BenchmarkAllParallel compares a walk by several workers to All, by turns: factor is how many times as fast it is. At model=real the
-// server takes as long as Zep does, on two cores.
+// BenchmarkAllParallel compares a walk by several workers with All, in turns. factor is how many
+// times as fast it is. With model=real the server takes as long as Zep does on two cores.
 func BenchmarkAllParallel(b *testing.B) {
 	const workers = 8
 	for _, model := range []struct {
@@ -396,15 +424,15 @@ func walkAll(b *testing.B, peer Peer) {
 	same(b, n, table)
 }
 
-// A turn is what one peer does before it is the next one's turn.
+// turn is what one peer does before the next peer's turn.
 type turn struct {
 	name  string
 	calls int
 	do    func()
 }
 
-// sideBySide runs the turns round after round, each time from another one on, and reports the median of each, by call, and its
-// ratio to the first.
+// sideBySide runs all turns in rounds, each round from another turn on. It reports the median time
+// of a call for each, and the ratio to the first turn.
 func sideBySide(b *testing.B, turns []turn, rounds int) map[string]float64 {
 	took := make([][]time.Duration, len(turns))
 	for _, t := range turns {
@@ -416,7 +444,8 @@ func sideBySide(b *testing.B, turns []turn, rounds int) map[string]float64 {
 			for k := range turns {
 				i := (k + round) % len(turns)
 				if turns[i].calls == 1 {
-					runtime.GC() // no turn pays for the garbage of the one before; many calls pay for their own
+					// A turn of one call should not pay for the garbage of the turn before it.
+					runtime.GC()
 				}
 				start := time.Now()
 				turns[i].do()
@@ -438,18 +467,18 @@ func sideBySide(b *testing.B, turns []turn, rounds int) map[string]float64 {
 	return medians
 }
 
-// heapWatch samples the heap.
+// heapWatch samples the size of the heap.
 type heapWatch struct {
-	base       uint64
-	live, most atomic.Uint64
-	done       chan struct{}
-	stopped    sync.WaitGroup
+	base      uint64
+	live, all atomic.Uint64 // the maxima so far
+	done      chan struct{}
+	stopped   sync.WaitGroup
 }
 
 func watchHeap() *heapWatch {
 	w := &heapWatch{done: make(chan struct{})}
 	runtime.GC()
-	runtime.GC() // what the pools held, too
+	runtime.GC() // empties the pools too
 	_, w.base = readHeap()
 	w.stopped.Go(func() {
 		ticker := time.NewTicker(time.Millisecond)
@@ -461,24 +490,29 @@ func watchHeap() *heapWatch {
 			case <-ticker.C:
 				live, all := readHeap()
 				w.live.Store(max(w.live.Load(), live))
-				w.most.Store(max(w.most.Load(), all))
+				w.all.Store(max(w.all.Load(), all))
 			}
 		}
 	})
 	return w
 }
 
-// stop gives the most that was live, and the most with garbage, in MiB over what there was at the beginning.
-func (w *heapWatch) stop() (live, most float64) {
+// stop returns the maximum in use, and the maximum with garbage, in MiB and without what was in
+// use at the start.
+func (w *heapWatch) stop() (live, all float64) {
 	close(w.done)
 	w.stopped.Wait()
 	over := func(v uint64) float64 { return max(float64(v)-float64(w.base), 0) / (1 << 20) }
-	return over(w.live.Load()), over(w.most.Load())
+	return over(w.live.Load()), over(w.all.Load())
 }
 
-// readHeap gives what the last garbage collection found in use, and all that is allocated.
+// readHeap returns the bytes that the last garbage collection found in use, and all allocated
+// bytes.
 func readHeap() (live, all uint64) {
-	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}}
+	samples := []metrics.Sample{
+		{Name: "/gc/heap/live:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"},
+	}
 	metrics.Read(samples)
 	return samples[0].Value.Uint64(), samples[1].Value.Uint64()
 }

@@ -6,8 +6,9 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// A Growth is a way for the pages of a walk to grow: from Start by Factor up to Cap. The walk fetches one page ahead. It is
-// built on zep's List alone, so that policies can be compared that zep does not have.
+// Growth is a policy for the sizes of a walk's pages: from Start by Factor up to Cap. The walk
+// fetches one page ahead. It uses only zep's List, so that it can compare policies that zep does
+// not have.
 type Growth struct {
 	Start  int
 	Factor float64
@@ -23,11 +24,11 @@ func (g Growth) Walk(ctx context.Context, client *zep.Client, yield func(*zep.Us
 	ctx, cancel := context.WithCancel(ctx)
 	var pages chan page
 	fetch := func(limit int, cursor int64) {
-		this := make(chan page, 1)
-		pages = this
+		next := make(chan page, 1)
+		pages = next
 		go func() {
 			users, err := client.User.List(ctx, &zep.ListOptions{Limit: limit, Cursor: cursor})
-			this <- page{users, err}
+			next <- page{users, err}
 		}()
 	}
 	defer func() {
@@ -37,15 +38,15 @@ func (g Growth) Walk(ctx context.Context, client *zep.Client, yield func(*zep.Us
 	limit := g.Start
 	fetch(limit, 0)
 	for {
-		this := <-pages
-		if this.err != nil || len(this.users) == 0 {
+		current := <-pages
+		if current.err != nil || len(current.users) == 0 {
 			pages = make(chan page, 1)
-			pages <- page{} // nothing is under way
-			return this.err
+			pages <- page{} // for the deferred receive: no request is running
+			return current.err
 		}
 		limit = min(int(float64(limit)*g.Factor), g.Cap)
-		fetch(limit, this.users[len(this.users)-1].ID)
-		for _, user := range this.users {
+		fetch(limit, current.users[len(current.users)-1].ID)
+		for _, user := range current.users {
 			if !yield(user) {
 				return nil
 			}

@@ -20,7 +20,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// describe says on what machine the figures below it were taken, in the form that benchmark output has for that.
+// describe prints the machine that the figures are from, as "key: value" lines of benchmark
+// output.
 func describe() {
 	fmt.Printf("go: %s\n", runtime.Version())
 	fmt.Printf("os: %s\n", system())
@@ -28,7 +29,7 @@ func describe() {
 	fmt.Printf("date: %s\n", time.Now().UTC().Format(time.DateOnly))
 }
 
-// system is the name that the operating system gives itself.
+// system returns the name of the operating system.
 func system() string {
 	release, _ := os.ReadFile("/etc/os-release")
 	for line := range strings.Lines(string(release)) {

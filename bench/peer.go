@@ -17,7 +17,7 @@ import (
 	"resty.dev/v3"
 )
 
-// A User is what everyone decodes, in a type that zep has no hand in.
+// User is what all peers but zep decode a response into.
 type User struct {
 	UUID      string         `json:"uuid"`
 	ID        int64          `json:"id"`
@@ -31,7 +31,7 @@ type User struct {
 	Metadata  map[string]any `json:"metadata,omitempty"`
 }
 
-// A Write is what everyone sends to add or to update a user.
+// Write is what all peers send to add or to update a user.
 type Write struct {
 	UserID    string       `json:"user_id"`
 	Email     string       `json:"email,omitempty"`
@@ -40,28 +40,186 @@ type Write struct {
 	Metadata  zep.Metadata `json:"metadata,omitempty"`
 }
 
-// A Peer is one way to talk to Zep from Go. A user in its answers is of its own type, so that none is converted.
+// Peer is one way to call Zep from Go. It returns users in its own type, so that no peer has to
+// convert them.
 type Peer struct {
 	Name   string
 	Get    func(ctx context.Context, userID string) (user any, err error)
 	Add    func(context.Context, *Write) (user any, err error)
 	Update func(context.Context, *Write) (user any, err error)
 
-	// Page is one request for a list. A limit of 0 is all.
+	// Page requests one list. A limit of 0 is no limit.
 	Page func(ctx context.Context, limit int, cursor int64) (users int, last int64, err error)
 
-	// Chunks walks all users by chunks, and All one by one, in the way that is the fastest with this peer.
+	// Chunks walks all users in chunks of a size. All walks them one by one, in the fastest way
+	// that the peer has.
 	Chunks func(ctx context.Context, size int, yield func(users int) bool) error
 	All    func(ctx context.Context, yield func(user any) bool) error
 
-	// Close gives up the idle connections.
+	// Close closes the idle connections.
 	Close func()
 }
 
-// A doer is one exchange by hand: body as JSON, unless it is nil, and the answer into what answer points to.
-type doer func(ctx context.Context, method, path string, body, answer any) error
+// NetHTTP returns the floor: net/http and encoding/json, with careful code around them and nothing
+// more. The transport is usually [DefaultTransport] or [TunedTransport].
+func NetHTTP(name, baseURL string, transport http.RoundTripper) Peer {
+	client := &http.Client{Transport: transport}
+	return byHand(name, func(ctx context.Context, method, path string, body, into any) error {
+		var reader io.Reader
+		if body != nil {
+			data, err := json.Marshal(body)
+			if err != nil {
+				return err
+			}
+			reader = bytes.NewReader(data)
+		}
+		req, err := http.NewRequestWithContext(ctx, method, baseURL+path, reader)
+		if err != nil {
+			return err
+		}
+		if body != nil {
+			req.Header.Set("Content-Type", "application/json")
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		return decode(resp, into)
+	}, client.CloseIdleConnections)
+}
 
-// byHand is a Peer whose calls and walks are written by whoever uses it, as most would.
+// DefaultTransport returns a transport like http.DefaultTransport, with its own connections.
+func DefaultTransport() *http.Transport {
+	return http.DefaultTransport.(*http.Transport).Clone()
+}
+
+// TunedTransport returns a transport that keeps as many idle connections to one host as zep does.
+func TunedTransport() *http.Transport {
+	t := DefaultTransport()
+	t.MaxIdleConns = 0
+	t.MaxIdleConnsPerHost = 256
+	return t
+}
+
+// RetryableHTTP returns go-retryablehttp with its defaults, but without its log. A nil transport
+// is its own.
+func RetryableHTTP(baseURL string, transport http.RoundTripper) Peer {
+	client := retryablehttp.NewClient()
+	client.Logger = nil
+	if transport != nil {
+		client.HTTPClient.Transport = transport
+	}
+	do := func(ctx context.Context, method, path string, body, into any) error {
+		var data any // nil, or []byte
+		if body != nil {
+			b, err := json.Marshal(body)
+			if err != nil {
+				return err
+			}
+			data = b
+		}
+		req, err := retryablehttp.NewRequestWithContext(ctx, method, baseURL+path, data)
+		if err != nil {
+			return err
+		}
+		if body != nil {
+			req.Header.Set("Content-Type", "application/json")
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		return decode(resp, into)
+	}
+	return byHand("retryablehttp", do, client.HTTPClient.CloseIdleConnections)
+}
+
+// Resty returns resty v3 with its defaults, which are without retries. A nil transport is its own.
+func Resty(baseURL string, transport http.RoundTripper) Peer {
+	client := resty.New()
+	if transport != nil {
+		client = resty.NewWithClient(&http.Client{Transport: transport})
+	}
+	client.SetBaseURL(baseURL)
+	return byHand("resty", func(ctx context.Context, method, path string, body, into any) error {
+		// Zep sends JSON as text/plain.
+		req := client.R().SetContext(ctx).SetResult(into).
+			SetResponseForceContentType("application/json")
+		if body != nil {
+			req.SetContentType("application/json").SetBody(body)
+		}
+		resp, err := req.Execute(method, path)
+		if err == nil && resp.IsStatusFailure() {
+			err = fmt.Errorf("%s: %s", resp.Status(), resp.String())
+		}
+		return err
+	}, func() {
+		client.Client().CloseIdleConnections()
+		_ = client.Close()
+	})
+}
+
+// Zep returns this SDK with its defaults (retries, deadline, order of updates) and the options.
+func Zep(name, baseURL string, opts ...zep.Option) Peer {
+	client := NewClient(baseURL, opts...)
+	return Peer{
+		Name: name,
+		Get: func(ctx context.Context, userID string) (any, error) {
+			return client.User.Get(ctx, userID)
+		},
+		Add: func(ctx context.Context, w *Write) (any, error) {
+			return client.User.Add(ctx, (*zep.CreateUserRequest)(w))
+		},
+		Update: func(ctx context.Context, w *Write) (any, error) {
+			return client.User.Update(ctx, (*zep.UpdateUserRequest)(w))
+		},
+		Page: func(ctx context.Context, limit int, cursor int64) (int, int64, error) {
+			users, err := client.User.List(ctx, &zep.ListOptions{Limit: limit, Cursor: cursor})
+			if len(users) > 0 {
+				cursor = users[len(users)-1].ID
+			}
+			return len(users), cursor, err
+		},
+		Chunks: func(ctx context.Context, size int, yield func(int) bool) error {
+			for users, err := range client.User.ListChunked(ctx, size) {
+				if err != nil || !yield(len(users)) {
+					return err
+				}
+			}
+			return nil
+		},
+		All: func(ctx context.Context, yield func(any) bool) error {
+			for user, err := range client.User.All(ctx) {
+				if err != nil || !yield(user) {
+					return err
+				}
+			}
+			return nil
+		},
+		Close: func() {}, // the connections are closed by the server
+	}
+}
+
+// NewClient returns a client of this SDK that ignores the environment.
+func NewClient(baseURL string, opts ...zep.Option) *zep.Client {
+	defaults := []zep.Option{zep.WithBaseURL(baseURL), zep.WithAPIKey("")}
+	client, err := zep.NewClient(append(defaults, opts...)...)
+	if err != nil {
+		panic(err) // impossible: the URL of a Server is valid
+	}
+	return client
+}
+
+// DisabledLogger returns a logger with the debug level off, as in production.
+func DisabledLogger() *slog.Logger {
+	return slog.New(slog.NewJSONHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelInfo}))
+}
+
+// doer makes one request. It sends body as JSON, unless it is nil, and decodes the response into
+// what into points to.
+type doer func(ctx context.Context, method, path string, body, into any) error
+
+// byHand returns a Peer whose calls and walks are written by hand, as most users would write them.
 func byHand(name string, do doer, closeIdle func()) Peer {
 	const users = "/api/v1/user"
 	one := func(ctx context.Context, method, path string, body any) (any, error) {
@@ -121,165 +279,16 @@ func byHand(name string, do doer, closeIdle func()) Peer {
 	}
 }
 
-// NetHTTP is the floor: net/http and encoding/json, with what a careful hand writes around them and nothing more. The transport
-// is usually [DefaultTransport] or [TunedTransport].
-func NetHTTP(name, baseURL string, transport http.RoundTripper) Peer {
-	client := &http.Client{Transport: transport}
-	return byHand(name, func(ctx context.Context, method, path string, body, answer any) error {
-		var reader io.Reader
-		if body != nil {
-			data, err := json.Marshal(body)
-			if err != nil {
-				return err
-			}
-			reader = bytes.NewReader(data)
-		}
-		req, err := http.NewRequestWithContext(ctx, method, baseURL+path, reader)
-		if err != nil {
-			return err
-		}
-		if body != nil {
-			req.Header.Set("Content-Type", "application/json")
-		}
-		resp, err := client.Do(req)
-		if err != nil {
-			return err
-		}
-		return understand(resp, answer)
-	}, client.CloseIdleConnections)
-}
-
-// understand decodes a success, drains what is left, and closes.
-func understand(resp *http.Response, answer any) error {
+// decode decodes a success, reads the rest of the body, and closes it.
+func decode(resp *http.Response, into any) error {
 	defer resp.Body.Close()
 	if resp.StatusCode/100 != 2 {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 		return fmt.Errorf("%s: %s", resp.Status, text)
 	}
-	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
 		return err
 	}
 	_, err := io.Copy(io.Discard, resp.Body)
 	return err
-}
-
-// DefaultTransport is like http.DefaultTransport, with connections of its own.
-func DefaultTransport() *http.Transport { return http.DefaultTransport.(*http.Transport).Clone() }
-
-// TunedTransport keeps as many idle connections to one host as zep does.
-func TunedTransport() *http.Transport {
-	t := DefaultTransport()
-	t.MaxIdleConns = 0
-	t.MaxIdleConnsPerHost = 256
-	return t
-}
-
-// RetryableHTTP is go-retryablehttp as it comes, silent. A nil transport leaves it its own.
-func RetryableHTTP(baseURL string, transport http.RoundTripper) Peer {
-	client := retryablehttp.NewClient()
-	client.Logger = nil
-	if transport != nil {
-		client.HTTPClient.Transport = transport
-	}
-	return byHand("retryablehttp", func(ctx context.Context, method, path string, body, answer any) error {
-		var data any // nil, or []byte
-		if body != nil {
-			b, err := json.Marshal(body)
-			if err != nil {
-				return err
-			}
-			data = b
-		}
-		req, err := retryablehttp.NewRequestWithContext(ctx, method, baseURL+path, data)
-		if err != nil {
-			return err
-		}
-		if body != nil {
-			req.Header.Set("Content-Type", "application/json")
-		}
-		resp, err := client.Do(req)
-		if err != nil {
-			return err
-		}
-		return understand(resp, answer)
-	}, client.HTTPClient.CloseIdleConnections)
-}
-
-// Resty is resty v3 as it comes, which is without retries. A nil transport leaves it its own.
-func Resty(baseURL string, transport http.RoundTripper) Peer {
-	client := resty.New()
-	if transport != nil {
-		client = resty.NewWithClient(&http.Client{Transport: transport})
-	}
-	client.SetBaseURL(baseURL)
-	return byHand("resty", func(ctx context.Context, method, path string, body, answer any) error {
-		// Zep says text/plain, and means JSON.
-		req := client.R().SetContext(ctx).SetResult(answer).SetResponseForceContentType("application/json")
-		if body != nil {
-			req.SetContentType("application/json").SetBody(body)
-		}
-		resp, err := req.Execute(method, path)
-		if err == nil && resp.IsStatusFailure() {
-			err = fmt.Errorf("%s: %s", resp.Status(), resp.String())
-		}
-		return err
-	}, func() {
-		client.Client().CloseIdleConnections()
-		_ = client.Close()
-	})
-}
-
-// Zep is this SDK with its defaults (retries, deadline, order of updates) but for what the options say.
-func Zep(name, baseURL string, opts ...zep.Option) Peer {
-	client := NewClient(baseURL, opts...)
-	return Peer{
-		Name: name,
-		Get: func(ctx context.Context, userID string) (any, error) {
-			return client.User.Get(ctx, userID)
-		},
-		Add: func(ctx context.Context, w *Write) (any, error) {
-			return client.User.Add(ctx, (*zep.CreateUserRequest)(w))
-		},
-		Update: func(ctx context.Context, w *Write) (any, error) {
-			return client.User.Update(ctx, (*zep.UpdateUserRequest)(w))
-		},
-		Page: func(ctx context.Context, limit int, cursor int64) (int, int64, error) {
-			users, err := client.User.List(ctx, &zep.ListOptions{Limit: limit, Cursor: cursor})
-			if len(users) > 0 {
-				cursor = users[len(users)-1].ID
-			}
-			return len(users), cursor, err
-		},
-		Chunks: func(ctx context.Context, size int, yield func(int) bool) error {
-			for users, err := range client.User.ListChunked(ctx, size) {
-				if err != nil || !yield(len(users)) {
-					return err
-				}
-			}
-			return nil
-		},
-		All: func(ctx context.Context, yield func(any) bool) error {
-			for user, err := range client.User.All(ctx) {
-				if err != nil || !yield(user) {
-					return err
-				}
-			}
-			return nil
-		},
-		Close: func() {}, // the server's end does
-	}
-}
-
-// NewClient is a client of this SDK, of whatever the environment says.
-func NewClient(baseURL string, opts ...zep.Option) *zep.Client {
-	client, err := zep.NewClient(append([]zep.Option{zep.WithBaseURL(baseURL), zep.WithAPIKey("")}, opts...)...)
-	if err != nil {
-		panic(err) // the URL of a Server is one
-	}
-	return client
-}
-
-// DisabledLogger is a logger for production: debug records are off.
-func DisabledLogger() *slog.Logger {
-	return slog.New(slog.NewJSONHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelInfo}))
 }

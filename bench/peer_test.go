@@ -24,8 +24,8 @@ func asJSON(t *testing.T, v any) string {
 	return string(data)
 }
 
-// TestPeersDoTheSame: same requests, same answers.
-func TestPeersDoTheSame(t *testing.T) {
+// TestPeers_Equal checks that all peers send the same requests and return the same users.
+func TestPeers_Equal(t *testing.T) {
 	t.Parallel()
 	const users = 250
 	table := newServer(Config{Users: users, Gaps: true})
@@ -34,14 +34,17 @@ func TestPeersDoTheSame(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		mu.Lock()
-		requests = append(requests, r.Method+" "+r.URL.Path+" "+r.URL.Query().Encode()+" "+r.Header.Get("Content-Type")+" "+strings.TrimSpace(string(body)))
+		requests = append(requests, strings.Join([]string{
+			r.Method, r.URL.Path, r.URL.Query().Encode(), r.Header.Get("Content-Type"),
+			strings.TrimSpace(string(body)),
+		}, " "))
 		mu.Unlock()
 		table.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
 
 	var want []string
-	for _, name := range everyone {
+	for _, name := range allPeers {
 		requests = nil
 		peer := peer(t, name, server.URL, nil)
 		var got []string
@@ -53,14 +56,14 @@ func TestPeersDoTheSame(t *testing.T) {
 		n := 0
 		must(t, peer.Chunks(t.Context(), 100, func(users int) bool { n += users; return true }))
 		same(t, n, users)
-		some, last, err := peer.Page(t.Context(), 30, 2)
+		some, cursor, err := peer.Page(t.Context(), 30, 2)
 		must(t, err)
 		same(t, some, 30)
-		same(t, int(last), int(table.id(31)))
+		same(t, int(cursor), int(table.id(31)))
 		some, _, err = peer.Page(t.Context(), 0, 0)
 		must(t, err)
 		same(t, some, users)
-		// zep leaves a cursor of 0 out, which says the same.
+		// zep omits a cursor of 0, which means the same.
 		for _, request := range requests {
 			got = append(got, strings.Replace(request, "cursor=0&", "", 1))
 		}
@@ -68,27 +71,30 @@ func TestPeersDoTheSame(t *testing.T) {
 			want = got
 		}
 		if !slices.Equal(got, want) {
-			t.Errorf("%s:\ngot  %s\nwant %s", name, strings.Join(got, "\n     "), strings.Join(want, "\n     "))
+			t.Errorf("%s:\ngot  %s\nwant %s", name,
+				strings.Join(got, "\n     "), strings.Join(want, "\n     "))
 		}
 		var all []string
 		must(t, peer.All(t.Context(), func(user any) bool {
 			all = append(all, asJSON(t, user))
 			return true
 		}))
-		if len(all) != users || all[users-1] != strings.TrimSpace(string(table.render(nil, users-1))) {
-			t.Errorf("%s: All gave %d users, at last %s", name, len(all), all[len(all)-1])
+		last := strings.TrimSpace(string(table.render(nil, users-1)))
+		if len(all) != users || all[users-1] != last {
+			t.Errorf("%s: All yielded %d users, the last is %s", name, len(all), all[len(all)-1])
 		}
-		if _, err := peer.Get(t.Context(), "nobody"); err == nil || !strings.Contains(err.Error(), "not found") {
+		_, err = peer.Get(t.Context(), "nobody")
+		if err == nil || !strings.Contains(err.Error(), "not found") {
 			t.Errorf("%s: nobody: got %v", name, err)
 		}
 	}
 }
 
-// TestPeersStop: a walk ends when its caller has had enough.
-func TestPeersStop(t *testing.T) {
+// TestPeers_Break checks that a walk ends when yield returns false.
+func TestPeers_Break(t *testing.T) {
 	t.Parallel()
 	server := serve(t, Config{Users: 1000})
-	for _, name := range everyone {
+	for _, name := range allPeers {
 		peer := peer(t, name, server.URL(), nil)
 		n := 0
 		must(t, peer.All(t.Context(), func(any) bool { n++; return n < 150 }))
@@ -99,21 +105,22 @@ func TestPeersStop(t *testing.T) {
 	}
 }
 
-// TestUserIsTheSame: nobody decodes less than another.
-func TestUserIsTheSame(t *testing.T) {
+// TestUser_Fields checks that no peer decodes fewer fields than zep.
+func TestUser_Fields(t *testing.T) {
 	t.Parallel()
-	ours, theirs := reflect.TypeFor[User](), reflect.TypeFor[zep.User]()
-	for i := range theirs.NumField() {
-		field := theirs.Field(i)
-		if f, found := ours.FieldByName(field.Name); !found || f.Tag != field.Tag || f.Type.Kind() != field.Type.Kind() {
-			t.Errorf("zep.User.%s: the User here has %+v", field.Name, f)
+	bench, sdk := reflect.TypeFor[User](), reflect.TypeFor[zep.User]()
+	for i := range sdk.NumField() {
+		field := sdk.Field(i)
+		f, found := bench.FieldByName(field.Name)
+		if !found || f.Tag != field.Tag || f.Type.Kind() != field.Type.Kind() {
+			t.Errorf("zep.User.%s: bench.User has %+v", field.Name, f)
 		}
 	}
-	same(t, ours.NumField(), theirs.NumField())
+	same(t, bench.NumField(), sdk.NumField())
 }
 
-// TestWalks: whatever the ids are, each user comes once.
-func TestWalks(t *testing.T) {
+// TestWalks_Gaps checks that each user comes once, with gaps in the ids and without.
+func TestWalks_Gaps(t *testing.T) {
 	t.Parallel()
 	for _, users := range []int{0, 1, 100, 101, 6001} {
 		for _, gaps := range []bool{false, true} {
@@ -127,7 +134,8 @@ func TestWalks(t *testing.T) {
 				}
 				for i, id := range ids {
 					if id != server.id(i) {
-						t.Errorf("%s: %d users, gaps %t: user %d is %d, want %d", how, users, gaps, i, id, server.id(i))
+						t.Errorf("%s: %d users, gaps %t: user %d is %d, want %d",
+							how, users, gaps, i, id, server.id(i))
 						return
 					}
 				}
@@ -152,11 +160,12 @@ func TestWalks(t *testing.T) {
 	}
 }
 
-// TestWalksEnd: with an error, or when the caller has had enough.
-func TestWalksEnd(t *testing.T) {
+// TestWalks_End checks walks that end with an error or a break.
+func TestWalks_End(t *testing.T) {
 	t.Parallel()
 	server := serve(t, Config{Users: 10_000})
 	client := NewClient(server.URL())
+	growth := Growth{100, 2, 5000}
 	n := 0
 	for _, err := range client.User.AllParallel(t.Context(), 4) {
 		must(t, err)
@@ -166,7 +175,7 @@ func TestWalksEnd(t *testing.T) {
 	}
 	same(t, n, 3000)
 	n = 0
-	must(t, Growth{100, 2, 5000}.Walk(t.Context(), client, func(*zep.User) bool { n++; return n < 3000 }))
+	must(t, growth.Walk(t.Context(), client, func(*zep.User) bool { n++; return n < 3000 }))
 	same(t, n, 3000)
 
 	nowhere := NewClient(server.URL() + "/nowhere")
@@ -174,17 +183,18 @@ func TestWalksEnd(t *testing.T) {
 	for _, err := range nowhere.User.AllParallel(t.Context(), 4) {
 		failures = append(failures, err)
 	}
-	failures = append(failures, Growth{100, 2, 5000}.Walk(t.Context(), nowhere, func(*zep.User) bool { return true }))
+	err := growth.Walk(t.Context(), nowhere, func(*zep.User) bool { return true })
+	failures = append(failures, err)
 	for _, err := range failures {
 		if err == nil {
-			t.Error("a walk to nowhere ended without an error")
+			t.Error("a walk over a wrong path ended without an error")
 		}
 	}
 	same(t, len(failures), 2)
 }
 
-// TestConnections: 64 goroutines open no more connections than they need.
-func TestConnections(t *testing.T) {
+// TestPeers_Connections checks that 64 goroutines reuse their connections.
+func TestPeers_Connections(t *testing.T) {
 	t.Parallel()
 	server := serve(t, Config{Users: 100, Latency: time.Millisecond})
 	peer := peer(t, "zep", server.URL(), nil)
@@ -202,12 +212,13 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// TestKeptUserDoesNotPinItsPage. Not parallel: it looks at the heap of the process.
-func TestKeptUserDoesNotPinItsPage(t *testing.T) {
+// TestAll_KeptUsers checks that a user that is kept does not keep its page in memory. It measures
+// the heap of the process, and so is not parallel.
+func TestAll_KeptUsers(t *testing.T) {
 	const users, every = 20_000, 500
 	server := serve(t, Config{Users: users, OnDemand: true})
 	client := NewClient(server.URL())
-	for range client.User.All(t.Context()) { // whatever is kept for later is there now
+	for range client.User.All(t.Context()) { // fills the pools and caches
 	}
 	base := liveHeap()
 	var kept []*zep.User
@@ -221,13 +232,14 @@ func TestKeptUserDoesNotPinItsPage(t *testing.T) {
 		case 1:
 			keptIDs = append(keptIDs, user.UserID)
 		case 2:
-			keptCities = append(keptCities, user.Metadata["address"].(map[string]any)["city"].(string))
+			address := user.Metadata["address"].(map[string]any)
+			keptCities = append(keptCities, address["city"].(string))
 		}
 	}
 	got := int64(liveHeap()) - int64(base)
-	// Pinned, the text of all pages would be 7 MB, and their users 20 MB.
-	if most := int64(1 << 20); got > most {
-		t.Errorf("%d kept users, and two strings of as many, hold %d bytes", len(kept), got)
+	// The text of all pages is 7 MB, and their users are 20 MB.
+	if limit := int64(1 << 20); got > limit {
+		t.Errorf("%d kept users, and strings of twice as many, keep %d bytes", len(kept), got)
 	}
 	same(t, len(kept)+len(keptIDs)+len(keptCities), 3*users/every)
 	runtime.KeepAlive(kept)
@@ -235,7 +247,7 @@ func TestKeptUserDoesNotPinItsPage(t *testing.T) {
 	runtime.KeepAlive(keptCities)
 }
 
-// liveHeap is what is in use, the pools not counted: those are empty after two collections.
+// liveHeap returns the heap in use without the pools, which are empty after two collections.
 func liveHeap() uint64 {
 	for range 3 {
 		runtime.GC()
@@ -244,8 +256,8 @@ func liveHeap() uint64 {
 	return live
 }
 
-// TestWalkKeepsMemoryBounded: not parallel either.
-func TestWalkKeepsMemoryBounded(t *testing.T) {
+// TestAll_Memory measures the heap of the process, and so is not parallel.
+func TestAll_Memory(t *testing.T) {
 	server := serve(t, Config{Users: 40_000, OnDemand: true})
 	client := NewClient(server.URL())
 	heap := watchHeap()

@@ -1,4 +1,4 @@
-// Package bench measures github.com/zep-go/zep against what one could use instead of it: see README.md.
+// Package bench compares github.com/zep-go/zep with its alternatives: see README.md.
 package bench
 
 import (
@@ -16,33 +16,38 @@ import (
 	"time"
 )
 
-// A Config says what a Server has, and what it costs to ask it. The zero Config is an empty table that costs nothing.
+// Config has the records of a Server, and what its requests cost. The zero Config is an empty
+// table without costs.
 type Config struct {
-	Users int  // how many there are
-	Gaps  bool // every third id is missing, and in the middle as many in a row as there are users
+	Users int  // the number of users
+	Gaps  bool // every third id is missing, and in the middle Users ids in a row
 
-	// OnDemand renders records as they are asked for, and keeps none: for tables that are larger than what is measured.
+	// OnDemand renders records when they are requested, and keeps none: for tables that are larger
+	// than the memory that is measured.
 	OnDemand bool
 
-	// Latency is the network's: every request takes so much longer, however many there are at once.
+	// Latency is the time that the network adds to every request.
 	Latency time.Duration
 
-	// PerPage and PerUser are the database's, for each list and for each user in it. The time is slept, and not burnt: the
-	// cores of this machine are left to the client, as they would be if the server had another.
+	// PerPage and PerUser are the time of the database, for each list and for each user in it. The
+	// server sleeps for it, and leaves the cores of this machine to the client, as a server on
+	// another machine does.
 	PerPage, PerUser time.Duration
 
-	// Cores is how many lists the database works on at once; others wait for their turn. 0 is any number.
+	// Cores is the number of lists that the database processes at once; 0 is no limit.
 	Cores int
 }
 
-// A Server answers as Zep v0.x does, from bytes that it has rendered before: users by id, and in lists by limit and cursor. It
-// changes nothing: an add answers with its first user, and an update with the user as it was.
+// Server responds as Zep v0.x does, from bytes that it rendered before: users by id, and in lists
+// by limit and cursor. It changes nothing: the response to an add is its first user, and that to
+// an update the unchanged user.
 //
-// As from Zep, and from any net/http server, bodies over 2 KB are chunked, and shorter ones have a Content-Length.
+// As from Zep, and from any net/http server, bodies over 2 KB are chunked, and shorter ones have a
+// Content-Length.
 type Server struct {
 	config  Config
 	records []byte // all users, a comma after each
-	starts  []int  // of each user in records, and of the one that would follow
+	starts  []int  // the offset of each user in records, and the end of the last one
 	cores   chan struct{}
 	scratch sync.Pool
 
@@ -50,7 +55,7 @@ type Server struct {
 	connections atomic.Int64
 }
 
-// NewServer starts a Server. Close ends it.
+// NewServer starts a Server. Close stops it.
 func NewServer(config Config) *Server {
 	s := newServer(config)
 	s.http = httptest.NewUnstartedServer(s)
@@ -63,76 +68,16 @@ func NewServer(config Config) *Server {
 	return s
 }
 
-func newServer(config Config) *Server {
-	s := &Server{config: config, scratch: sync.Pool{New: func() any { return new([]byte) }}}
-	if config.Cores > 0 {
-		s.cores = make(chan struct{}, config.Cores)
-	}
-	if !config.OnDemand {
-		s.starts = make([]int, 1, config.Users+1)
-		s.records = make([]byte, 0, config.Users*380)
-		for i := range config.Users {
-			s.records = append(s.render(s.records, i), ',')
-			s.starts = append(s.starts, len(s.records))
-		}
-	}
-	return s
-}
-
-// URL is where the Server is.
+// URL returns the base URL of the Server.
 func (s *Server) URL() string { return s.http.URL }
 
-// Connections is how many have been opened so far.
+// Connections returns the number of connections that were opened so far.
 func (s *Server) Connections() int { return int(s.connections.Load()) }
 
-// Close ends the Server, once it has answered what it was asked.
+// Close stops the Server after the requests in progress.
 func (s *Server) Close() { s.http.Close() }
 
-// id is the row number of the i-th user, from 0.
-func (s *Server) id(i int) int64 {
-	if !s.config.Gaps {
-		return int64(i) + 1
-	}
-	id := int64(i/2*3 + i%2 + 1)
-	if i >= s.config.Users/2 {
-		id += int64(s.config.Users)
-	}
-	return id
-}
-
-// UserID is the user_id of the i-th user, from 0.
-func UserID(i int) string { return string(appendUserID(nil, i)) }
-
-func appendUserID(b []byte, i int) []byte { return appendPadded(append(b, "user-"...), i) }
-
-// indexOf is UserID's inverse.
-func (s *Server) indexOf(userID string) (i int, found bool) {
-	digits, found := strings.CutPrefix(userID, "user-")
-	i, err := strconv.Atoi(digits)
-	return i, found && err == nil && len(digits) == 8 && i >= 0 && i < s.config.Users
-}
-
-// render appends the i-th user: about 350 bytes, in the order and form of Zep's own.
-func (s *Server) render(b []byte, i int) []byte {
-	b = append(b, `{"uuid":"`...)
-	b = appendPadded(b, i)
-	b = append(b, `-7eb4-426a-bf8c-53785cf98837","id":`...)
-	b = strconv.AppendInt(b, s.id(i), 10)
-	b = append(b, `,"created_at":"2024-05-01T12:34:56.243943Z","updated_at":"2024-05-02T01:02:03.4567Z","deleted_at":null,"user_id":"`...)
-	b = appendUserID(b, i)
-	b = append(b, `","email":"jane.smith.`...)
-	b = appendPadded(b, i)
-	b = append(b, `@example.com","first_name":"Jane","last_name":"Smith","metadata":{"active":true,"address":{"city":"Zürich","zip":"8001"},"plan":"pro","tags":["beta","eu-west"],"visits":`...)
-	b = strconv.AppendInt(b, int64(i%1000), 10)
-	return append(b, `}}`...)
-}
-
-func appendPadded(b []byte, i int) []byte {
-	digits := strconv.Itoa(i)
-	return append(append(b, "00000000"[min(len(digits), 8):]...), digits...)
-}
-
-// ServeHTTP answers one request.
+// ServeHTTP handles one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Body != nil {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -161,6 +106,69 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// UserID returns the user_id of the i-th user, from 0.
+func UserID(i int) string { return string(appendUserID(nil, i)) }
+
+func newServer(config Config) *Server {
+	s := &Server{config: config, scratch: sync.Pool{New: func() any { return new([]byte) }}}
+	if config.Cores > 0 {
+		s.cores = make(chan struct{}, config.Cores)
+	}
+	if !config.OnDemand {
+		s.starts = make([]int, 1, config.Users+1)
+		s.records = make([]byte, 0, config.Users*380)
+		for i := range config.Users {
+			s.records = append(s.render(s.records, i), ',')
+			s.starts = append(s.starts, len(s.records))
+		}
+	}
+	return s
+}
+
+// id returns the row id of the i-th user, from 0.
+func (s *Server) id(i int) int64 {
+	if !s.config.Gaps {
+		return int64(i) + 1
+	}
+	id := int64(i/2*3 + i%2 + 1)
+	if i >= s.config.Users/2 {
+		id += int64(s.config.Users)
+	}
+	return id
+}
+
+func appendUserID(b []byte, i int) []byte { return appendPadded(append(b, "user-"...), i) }
+
+// indexOf is the inverse of UserID.
+func (s *Server) indexOf(userID string) (i int, found bool) {
+	digits, found := strings.CutPrefix(userID, "user-")
+	i, err := strconv.Atoi(digits)
+	return i, found && err == nil && len(digits) == 8 && i >= 0 && i < s.config.Users
+}
+
+// render appends the i-th user, about 350 bytes in the form of Zep.
+func (s *Server) render(b []byte, i int) []byte {
+	b = append(b, `{"uuid":"`...)
+	b = appendPadded(b, i)
+	b = append(b, `-7eb4-426a-bf8c-53785cf98837","id":`...)
+	b = strconv.AppendInt(b, s.id(i), 10)
+	b = append(b, `,"created_at":"2024-05-01T12:34:56.243943Z"`...)
+	b = append(b, `,"updated_at":"2024-05-02T01:02:03.4567Z","deleted_at":null,"user_id":"`...)
+	b = appendUserID(b, i)
+	b = append(b, `","email":"jane.smith.`...)
+	b = appendPadded(b, i)
+	b = append(b, `@example.com","first_name":"Jane","last_name":"Smith","metadata":`...)
+	b = append(b, `{"active":true,"address":{"city":"Zürich","zip":"8001"},"plan":"pro",`...)
+	b = append(b, `"tags":["beta","eu-west"],"visits":`...)
+	b = strconv.AppendInt(b, int64(i%1000), 10)
+	return append(b, `}}`...)
+}
+
+func appendPadded(b []byte, i int) []byte {
+	digits := strconv.Itoa(i)
+	return append(append(b, "00000000"[min(len(digits), 8):]...), digits...)
+}
+
 func (s *Server) one(w http.ResponseWriter, status, i int) {
 	buffer := s.buffer()
 	defer s.scratch.Put(buffer)
@@ -180,7 +188,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 	cursor, err2 := number(values.Get("cursor"))
 	if err != nil || err2 != nil {
 		w.WriteHeader(http.StatusBadRequest)
-		_, _ = io.WriteString(w, "bad request: no number\n")
+		_, _ = io.WriteString(w, "bad request: not a number\n")
 		return
 	}
 	from := sort.Search(s.config.Users, func(i int) bool { return s.id(i) > cursor })
@@ -212,7 +220,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(*buffer)
 }
 
-// number reads a parameter of a query; none is 0.
+// number parses a query parameter; an empty one is 0.
 func number(value string) (int64, error) {
 	if value == "" {
 		return 0, nil
@@ -220,7 +228,8 @@ func number(value string) (int64, error) {
 	return strconv.ParseInt(value, 10, 64)
 }
 
-// query takes the time that the database takes for a list, and reports whether somebody still wants it.
+// query waits as long as the database takes for a list, and reports whether the client still
+// waits.
 func (s *Server) query(ctx context.Context, users int) bool {
 	cost := s.config.PerPage + time.Duration(users)*s.config.PerUser
 	if cost > 0 && s.cores != nil {

@@ -1,12 +1,12 @@
 package bench
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -15,29 +15,37 @@ import (
 
 func get(t *testing.T, method, url string) (*http.Response, []byte) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader([]byte(`{"user_id":"x"}`)))
+	body := strings.NewReader(`{"user_id":"x"}`)
+	req, err := http.NewRequestWithContext(t.Context(), method, url, body)
 	must(t, err)
 	transport := DefaultTransport()
 	defer transport.CloseIdleConnections()
 	resp, err := transport.RoundTrip(req)
 	must(t, err)
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	data, err := io.ReadAll(resp.Body)
 	must(t, err)
-	return resp, body
+	return resp, data
 }
 
-func TestServerPages(t *testing.T) {
+func TestServer_Pages(t *testing.T) {
 	t.Parallel()
-	for _, config := range []Config{{Users: 10}, {Users: 10, OnDemand: true}, {Users: 10, Gaps: true}, {Users: 10, Gaps: true, OnDemand: true}} {
+	for _, config := range []Config{
+		{Users: 10},
+		{Users: 10, OnDemand: true},
+		{Users: 10, Gaps: true},
+		{Users: 10, Gaps: true, OnDemand: true},
+	} {
 		all := []int64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}
 		if config.Gaps {
-			all = []int64{1, 2, 4, 5, 7, 18, 20, 21, 23, 24} // the second half is ten further on
+			all = []int64{1, 2, 4, 5, 7, 18, 20, 21, 23, 24} // ten ids are missing in the middle
 		}
 		server := serve(t, config)
 		for _, query := range []string{
-			"", "?limit=0", "?limit=-1", "?limit=1", "?limit=3&cursor=0", "?limit=3&cursor=2", "?limit=4&cursor=3", "?limit=5&cursor=7",
-			"?cursor=17", "?limit=100&cursor=4", "?limit=2&cursor=10", "?limit=2&cursor=24", "?cursor=1000000", "?limit=9223372036854775807",
+			"", "?limit=0", "?limit=-1", "?limit=1", "?limit=3&cursor=0", "?limit=3&cursor=2",
+			"?limit=4&cursor=3", "?limit=5&cursor=7", "?cursor=17", "?limit=100&cursor=4",
+			"?limit=2&cursor=10", "?limit=2&cursor=24", "?cursor=1000000",
+			"?limit=9223372036854775807",
 		} {
 			var limit, cursor int64
 			fmt.Sscanf(query, "?limit=%d&cursor=%d", &limit, &cursor)
@@ -70,7 +78,7 @@ func TestServerPages(t *testing.T) {
 	}
 }
 
-func TestServerAnswers(t *testing.T) {
+func TestServer_Responses(t *testing.T) {
 	t.Parallel()
 	server := serve(t, Config{Users: 10})
 	for _, test := range []struct {
@@ -97,16 +105,18 @@ func TestServerAnswers(t *testing.T) {
 			t.Errorf("%s %s: got %q", test.method, test.path, body)
 		}
 		if resp.StatusCode != test.status || user.UserID != test.userID {
-			t.Errorf("%s %s: got %d %q, want %d %q", test.method, test.path, resp.StatusCode, user.UserID, test.status, test.userID)
+			t.Errorf("%s %s: got %d %q, want %d %q",
+				test.method, test.path, resp.StatusCode, user.UserID, test.status, test.userID)
 		}
 	}
-	if resp, _ := get(t, http.MethodGet, server.URL()+"/api/v1/user?limit=x"); resp.StatusCode != http.StatusBadRequest {
-		t.Errorf("a limit that is no number: got %s", resp.Status)
+	resp, _ := get(t, http.MethodGet, server.URL()+"/api/v1/user?limit=x")
+	if resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("a limit that is not a number: got %s", resp.Status)
 	}
 }
 
-// TestUserSize: a user is about as large as on a real server.
-func TestUserSize(t *testing.T) {
+// TestServer_UserSize checks that a user is about as large as on a real server.
+func TestServer_UserSize(t *testing.T) {
 	t.Parallel()
 	const n = 1000
 	server := newServer(Config{Users: n})
@@ -115,23 +125,23 @@ func TestUserSize(t *testing.T) {
 	}
 }
 
-// TestServerTakesItsTime: in a bubble, where time passes only by waiting.
-func TestServerTakesItsTime(t *testing.T) {
+// TestServer_Costs uses the fake clock of synctest.
+func TestServer_Costs(t *testing.T) {
 	t.Parallel()
 	const ms = time.Millisecond
 	for _, test := range []struct {
 		name   string
 		config Config
 		path   string
-		at     int // requests at once
+		n      int // parallel requests
 		want   time.Duration
 	}{
 		{"nothing", Config{}, "?limit=100", 4, 0},
 		{"network", Config{Latency: 5 * ms, Cores: 1}, "?limit=100", 4, 5 * ms},
-		{"a page", Config{PerPage: 17 * ms, PerUser: 12 * time.Microsecond}, "?limit=1000", 4, 29 * ms},
-		{"an empty page", Config{PerPage: 17 * ms, PerUser: 12 * time.Microsecond}, "?cursor=5000", 4, 17 * ms},
+		{"a page", Config{PerPage: perPage, PerUser: perUser}, "?limit=1000", 4, 29 * ms},
+		{"an empty page", Config{PerPage: perPage, PerUser: perUser}, "?cursor=5000", 4, 17 * ms},
 		{"two cores", Config{PerPage: 17 * ms, Cores: 2}, "?limit=1000", 5, 51 * ms},
-		{"one user is no list", Config{Latency: ms, PerPage: 17 * ms}, "/" + UserID(1), 4, ms},
+		{"one user", Config{Latency: ms, PerPage: 17 * ms}, "/" + UserID(1), 4, ms},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -140,9 +150,10 @@ func TestServerTakesItsTime(t *testing.T) {
 				server := newServer(test.config)
 				start := time.Now()
 				var all sync.WaitGroup
-				for range test.at {
+				for range test.n {
 					all.Go(func() {
-						req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/user"+test.path, nil)
+						req, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
+							"/api/v1/user"+test.path, nil)
 						must(t, err)
 						server.ServeHTTP(httptest.NewRecorder(), req)
 					})

@@ -16,25 +16,28 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// A bar is one client's time for a work.
+// bar is the time of one client.
 type bar struct {
 	name            string
 	benchmark, unit string
 }
 
-// A panel compares the clients at one work.
+// panel compares the clients in one benchmark.
 type panel struct {
-	title string
-	bars  []bar
-	// against is the bar that the others are compared to.
-	against int
+	title   string
+	bars    []bar
+	against int // index of the bar that the others are compared with
 }
 
 var panels = []panel{
 	{"Get a user", clientBars("SideBySideCall/work=Get"), 0},
 	{"64 goroutines get users: time a call", clientBars("ManyCalls"), 0},
 	{"Add a user", clientBars("SideBySideCall/work=Add"), 0},
-	{"Walk over 100,000 users, in chunks of 1,000", append(clientBars("SideBySideWalk"), bar{"zep: All", "SideBySideWalk", "zep-all-ns"}), 0},
+	{
+		"Walk over 100,000 users, in chunks of 1,000",
+		append(clientBars("SideBySideWalk"), bar{"zep: All", "SideBySideWalk", "zep-all-ns"}),
+		0,
+	},
 	{"Update a user", clientBars("SideBySideCall/work=Update"), 0},
 	{"The same walk on a slow server (17 ms a list, 12 µs a user)", []bar{
 		{"by hand: 100 a chunk", "RealServer/how=chunks-100/peer=floor", "ns/op"},
@@ -59,7 +62,7 @@ func clientBars(benchmark string) (bars []bar) {
 var (
 	accent = color.NRGBA{0x0f, 0x76, 0x6e, 0xff} // zep
 	plain  = color.NRGBA{0xb4, 0xbc, 0xc8, 0xff} // others
-	first  = color.NRGBA{0x6b, 0x76, 0x86, 0xff} // what they are compared to
+	first  = color.NRGBA{0x6b, 0x76, 0x86, 0xff} // the bar that the others are compared with
 	ink    = color.NRGBA{0x1f, 0x29, 0x37, 0xff}
 	faint  = color.NRGBA{0x6b, 0x72, 0x80, 0xff}
 )
@@ -71,7 +74,7 @@ const (
 	chartColumns = 2
 )
 
-// drawChart makes the SVG.
+// drawChart returns the chart as SVG.
 func drawChart(r *Results) ([]byte, error) {
 	var shown []panel
 	for _, p := range panels {
@@ -80,14 +83,17 @@ func drawChart(r *Results) ([]byte, error) {
 		}
 	}
 	if len(shown) == 0 {
-		return nil, errors.New("nothing to draw: no benchmark that the chart shows was run")
+		return nil, errors.New("nothing to draw: the input has no benchmark of the chart")
 	}
 	lines := (len(shown) + chartColumns - 1) / chartColumns
 	height := vg.Points(headHeight + float64(lines*panelHeight))
 	svg := vgsvg.New(chartWidth, height)
 	canvas := draw.New(svg)
-	canvas.FillPolygon(color.White, []vg.Point{{}, {X: chartWidth}, {X: chartWidth, Y: height}, {Y: height}})
-	canvas.FillText(style(15, ink, text.XLeft), vg.Point{X: 14, Y: height - 26}, "Time by client: shorter is faster, in brackets against the dark bar")
+	canvas.FillPolygon(color.White, []vg.Point{
+		{}, {X: chartWidth}, {X: chartWidth, Y: height}, {Y: height},
+	})
+	canvas.FillText(style(15, ink, text.XLeft), vg.Point{X: 14, Y: height - 26},
+		"Time by client: shorter is faster, in brackets against the dark bar")
 	canvas.FillText(style(10.5, faint, text.XLeft), vg.Point{X: 14, Y: height - 42},
 		r.Machine["cpu"]+", "+r.Machine["cores"]+" cores, "+r.Machine["go"]+", "+r.Machine["date"])
 	for i, panel := range shown {
@@ -110,7 +116,7 @@ func drawChart(r *Results) ([]byte, error) {
 	if _, err := svg.WriteTo(&b); err != nil {
 		return nil, err
 	}
-	// The widths were measured in Liberation Sans, and Arial and Helvetica have the same.
+	// The widths were measured in Liberation Sans. Arial and Helvetica have the same widths.
 	return bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans;"),
 		[]byte("font-family:'Liberation Sans',Arial,Helvetica,sans-serif;")), nil
 }
@@ -131,14 +137,14 @@ func (p panel) plot(r *Results) (*plot.Plot, error) {
 	drawn.Y.LineStyle.Width = 0
 	drawn.Y.Tick.LineStyle.Width = 0
 	drawn.Y.Tick.Label = style(11, ink, text.XRight)
-	drawn.Y.Padding = 12 // room for a font that is wider than the one that was measured
+	drawn.Y.Padding = 12 // space for a font wider than the measured one
 
 	longest := 0.0
 	base, _ := r.Get(p.bars[p.against].benchmark, p.bars[p.against].unit)
 	var names []string
 	labels := plotter.XYLabels{}
 	for i := range p.bars {
-		b := p.bars[len(p.bars)-1-i] // the first is to be on top
+		b := p.bars[len(p.bars)-1-i] // the first bar is at the top
 		value, _ := r.Get(b.benchmark, b.unit)
 		longest = max(longest, value)
 		chart, err := plotter.NewBarChart(plotter.Values{value}, 15)
@@ -170,7 +176,7 @@ func (p panel) plot(r *Results) (*plot.Plot, error) {
 	}
 	for i := range values.TextStyle {
 		values.TextStyle[i] = style(11, ink, text.XLeft)
-		values.TextStyle[i].YAlign = -0.38 // figures have no descenders
+		values.TextStyle[i].YAlign = -0.38 // digits have no descenders
 	}
 	values.Offset = vg.Point{X: 5}
 	drawn.Add(values)

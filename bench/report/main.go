@@ -1,8 +1,8 @@
-// Report turns the output of the benchmarks into what is shown of them: RESULTS.md, chart.svg, and, with -readme, the section of a
-// README between two markers.
+// Report writes what is shown of the benchmarks' output: RESULTS.md, chart.svg and, with -page,
+// the section of a page between two markers.
 //
 //	go test -run '^$' -bench . ./... | tee bench.txt
-//	go run ./report -readme ../README.md bench.txt
+//	go run ./report -page ../docs/speed.md bench.txt
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// The section of a README that is replaced is between these.
+// The section of a page between these markers is replaced.
 const (
 	begin = "<!-- bench:begin -->"
 	end   = "<!-- bench:end -->"
@@ -22,23 +22,25 @@ const (
 
 func main() {
 	dir := flag.String("dir", ".", "the `folder` for RESULTS.md and chart.svg")
-	readme := flag.String("readme", "", "the `file` in which the section between "+begin+" and "+end+" is replaced")
-	chart := flag.String("chart", "bench/chart.svg", "the chart's `path`, as that file should have it")
+	page := flag.String("page", "",
+		"the `file` in which the section between "+begin+" and "+end+" is replaced")
+	chart := flag.String("chart", "../bench/chart.svg", "the `path` of the chart from that page")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: report [flags] [file]\nThe file, or standard input, is the output of go test -bench.")
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: report [flags] [file]\n"+
+			"The file, or standard input, is the output of go test -bench.")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	if err := run(*dir, *readme, *chart, flag.Args()); err != nil {
+	if err := run(*dir, *page, *chart, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "report:", err)
 		os.Exit(1)
 	}
 }
 
-func run(dir, readme, chart string, files []string) error {
+func run(dir, page, chart string, files []string) error {
 	input := io.Reader(os.Stdin)
 	if len(files) > 1 {
-		return fmt.Errorf("%d files: want one, or standard input", len(files))
+		return fmt.Errorf("%d files: must be one, or standard input", len(files))
 	}
 	for _, file := range files {
 		f, err := os.Open(file)
@@ -62,18 +64,18 @@ func run(dir, readme, chart string, files []string) error {
 	if err := os.WriteFile(filepath.Join(dir, "RESULTS.md"), []byte(resultsFile(results)), 0o644); err != nil {
 		return err
 	}
-	if readme == "" {
+	if page == "" {
 		return nil
 	}
-	text, err := os.ReadFile(readme)
+	text, err := os.ReadFile(page)
 	if err != nil {
 		return err
 	}
 	replaced, err := replaceSection(string(text), section(results, chart))
 	if err != nil {
-		return fmt.Errorf("%s: %w", readme, err)
+		return fmt.Errorf("%s: %w", page, err)
 	}
-	return os.WriteFile(readme, []byte(replaced), 0o644)
+	return os.WriteFile(page, []byte(replaced), 0o644)
 }
 
 // replaceSection puts the section between the markers of a text.
@@ -81,7 +83,7 @@ func replaceSection(text, section string) (string, error) {
 	before, rest, _ := strings.Cut(text, begin)
 	_, after, inOrder := strings.Cut(rest, end)
 	if !inOrder || strings.Count(text, begin) != 1 || strings.Count(text, end) != 1 {
-		return "", fmt.Errorf("want the markers %s and %s once each, in this order", begin, end)
+		return "", fmt.Errorf("must have the markers %s and %s once each, in this order", begin, end)
 	}
 	return before + begin + "\n" + section + end + after, nil
 }

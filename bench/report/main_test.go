@@ -22,10 +22,10 @@ const sample = "testdata/bench.txt"
 func TestReport(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	readme := filepath.Join(dir, "README.md")
-	write(t, readme, "# Title\n\n"+begin+"\nold\n"+end+"\n\nMore.\n")
+	page := filepath.Join(dir, "speed.md")
+	write(t, page, "# Title\n\n"+begin+"\nold\n"+end+"\n\nMore.\n")
 	for range 2 { // the second time changes nothing
-		if err := run(dir, readme, "bench/chart.svg", []string{sample}); err != nil {
+		if err := run(dir, page, "../bench/chart.svg", []string{sample}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -37,10 +37,10 @@ func TestReport(t *testing.T) {
 	if want := read(t, golden); results != want {
 		t.Errorf("got\n%s\nwant (%s; -update writes it)\n%s", results, golden, want)
 	}
-	got := read(t, readme)
+	got := read(t, page)
 	if !strings.HasPrefix(got, "# Title\n\n"+begin+"\n![") || !strings.HasSuffix(got, ".\n"+end+"\n\nMore.\n") ||
-		strings.Contains(got, "old") || !strings.Contains(got, "(bench/chart.svg)") || !strings.Contains(got, "2025-01-02") {
-		t.Errorf("the README is\n%s", got)
+		strings.Contains(got, "old") || !strings.Contains(got, "(../bench/chart.svg)") || !strings.Contains(got, "2025-01-02") {
+		t.Errorf("the page is\n%s", got)
 	}
 }
 
@@ -153,8 +153,8 @@ func TestRunFails(t *testing.T) {
 	write(t, nothing, "PASS\n")
 	write(t, noChart, "BenchmarkA 1 2 ns/op\n")
 	for _, test := range []struct {
-		dir, readme string
-		files       []string
+		dir, page string
+		files     []string
 	}{
 		{dir, "", []string{filepath.Join(dir, "missing")}},
 		{dir, "", []string{nothing}},
@@ -164,7 +164,7 @@ func TestRunFails(t *testing.T) {
 		{dir, filepath.Join(dir, "missing"), []string{sample}},
 		{dir, nothing, []string{sample}}, // no markers
 	} {
-		if err := run(test.dir, test.readme, "", test.files); err == nil {
+		if err := run(test.dir, test.page, "", test.files); err == nil {
 			t.Errorf("%+v: no error", test)
 		}
 	}

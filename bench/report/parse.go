@@ -11,15 +11,15 @@ import (
 	"strings"
 )
 
-// Results are what go test -bench has printed.
+// Results has the figures that go test -bench printed.
 type Results struct {
-	// Machine has what is said of it above the figures: go, os, goos, goarch, cpu, cores, date.
+	// Machine has the lines about the machine: go, os, goos, goarch, cpu, cores, date.
 	Machine map[string]string
 
-	// Names are the benchmarks in their order, without "Benchmark" and the number of processors.
+	// Names has the benchmarks in their order, without "Benchmark" and the number of processors.
 	Names []string
 
-	figures map[string]map[string][]float64 // by name and unit, one for each run
+	figures map[string]map[string][]float64 // by name and unit, one figure for each run
 }
 
 var (
@@ -28,9 +28,12 @@ var (
 	failure     = regexp.MustCompile(`^(--- FAIL|FAIL|panic:)`)
 )
 
-// parse reads the output of go test -bench. Runs of the same benchmark (-count) are put together.
+// parse reads the output of go test -bench. It joins runs of the same benchmark (-count).
 func parse(r io.Reader) (*Results, error) {
-	results := &Results{Machine: map[string]string{}, figures: map[string]map[string][]float64{}}
+	results := &Results{
+		Machine: map[string]string{},
+		figures: map[string]map[string][]float64{},
+	}
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -39,8 +42,9 @@ func parse(r io.Reader) (*Results, error) {
 			return nil, fmt.Errorf("a benchmark failed: %s", line)
 		}
 		if m := machineLine.FindStringSubmatch(line); m != nil {
-			if there := results.Machine[m[1]]; there != "" && there != m[2] {
-				return nil, fmt.Errorf("figures of two machines, or days: %s is %s, and %s", m[1], there, m[2])
+			if old := results.Machine[m[1]]; old != "" && old != m[2] {
+				return nil, fmt.Errorf("figures of two machines or days: %s is %s and %s",
+					m[1], old, m[2])
 			}
 			results.Machine[m[1]] = m[2]
 		} else if m := benchLine.FindStringSubmatch(line); m != nil {
@@ -58,7 +62,7 @@ func parse(r io.Reader) (*Results, error) {
 	return results, nil
 }
 
-// add takes the figures of a line, each with its unit.
+// add adds the figures of a line, each with its unit.
 func (r *Results) add(name string, fields []string) error {
 	if len(fields)%2 != 0 {
 		return errors.New("a figure without a unit")
@@ -77,7 +81,7 @@ func (r *Results) add(name string, fields []string) error {
 	return nil
 }
 
-// Get is a figure of a benchmark: the median, if there were several runs.
+// Get returns a figure of a benchmark: the median of all runs.
 func (r *Results) Get(name, unit string) (median float64, found bool) {
 	values := slices.Sorted(slices.Values(r.figures[name][unit]))
 	n := len(values)

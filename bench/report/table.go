@@ -72,7 +72,7 @@ var rows = []row{
 	{"… the first user, `All`", milliseconds, peer("RealServer/how=all", "first-ms"), nil, nil},
 }
 
-// section is the table, the chart, and where the figures are from: what a README shows.
+// section returns the chart, the table, and where the figures are from: what a page shows.
 func section(r *Results, chart string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "![Time of calls and walks, by client](%s)\n\n", chart)

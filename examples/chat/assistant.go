@@ -7,52 +7,55 @@ import (
 	"unicode"
 )
 
-// An intent is what a line is.
+// intent is the kind of a line.
 type intent int
 
 const (
-	tells intent = iota
-	asks
-	greets
+	statement intent = iota
+	question
+	greeting
 	thanks
-	leaves
+	farewell
 )
 
-// intentOf tells by the last letter and the first word.
+// intentOf classifies a line by its last letter and its first words.
 func intentOf(line string) intent {
 	words := words(line)
 	switch {
 	case strings.HasSuffix(line, "?"):
-		return asks
+		return question
 	case len(words) == 0:
-		return tells
+		return statement
 	case len(words) == 1 && slices.Contains([]string{"bye", "goodbye"}, words[0]):
-		return leaves
+		return farewell
 	case len(words) <= 2 && slices.Contains([]string{"hello", "hi"}, words[0]):
-		return greets
+		return greeting
 	case words[0] == "thanks", words[0] == "thank":
 		return thanks
 	default:
-		return tells
+		return statement
 	}
 }
 
-// words are the words of a text, in lower case.
+// words returns the words of a text, in lower case.
 func words(text string) []string {
-	return strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) })
+	return strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsNumber(r)
+	})
 }
 
-// alike is from where on a search's result is about the question though they have no word in common. Models differ in this.
-const alike = 0.5
+// minSimilarity is the score from which on a search result counts as an answer even if it shares
+// no word with the question. The right value depends on the embedding model.
+const minSimilarity = 0.5
 
-// choose chooses the fact that answers a question: the first of those that have most words in common with it. A program with a
-// language model would hand it all of them.
+// choose returns the fact that answers a question: the first of those that share most words with
+// it. A program with a language model would pass all of them to it.
 func choose(question string, facts []fact) (fact, bool) {
 	var best fact
 	most := 0
 	for _, f := range facts {
-		n := inCommon(question, f.text)
-		if f.dist >= alike {
+		n := sharedWords(question, f.text)
+		if f.dist >= minSimilarity {
 			n = max(n, 1)
 		}
 		if n > most {
@@ -62,22 +65,25 @@ func choose(question string, facts []fact) (fact, bool) {
 	return best, most > 0
 }
 
-// common are the words that are in every text, and so tell nothing.
-var common = words(`a an and are at be did do does for has have he her his how i in is it me my of on or our she that the their there
-	they this to was we were what when where which who whose why will with you your`)
+// stopWords are in every text, and do not tell texts apart.
+var stopWords = words(`a an and are at be did do does for has have he her his how i in is it me my
+	of on or our she that the their there they this to was we were what when where which who whose
+	why will with you your`)
 
-// inCommon is how many words of a question are in a text, or begin one that is: "live" is in "she lives".
-func inCommon(question, text string) int {
+// sharedWords counts the words of a question that are in a text, as a word or the beginning of
+// one: "live" is in "she lives".
+func sharedWords(question, text string) int {
 	n := 0
 	for _, asked := range words(question) {
-		if !slices.Contains(common, asked) && slices.ContainsFunc(words(text), func(said string) bool { return strings.HasPrefix(said, asked) }) {
+		inText := func(word string) bool { return strings.HasPrefix(word, asked) }
+		if !slices.Contains(stopWords, asked) && slices.ContainsFunc(words(text), inText) {
 			n++
 		}
 	}
 	return n
 }
 
-// answer is how the assistant words its answer to a question.
+// answer returns the assistant's answer to a question.
 func answer(run int, f fact, known bool) string {
 	switch {
 	case !known:

@@ -6,21 +6,21 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestIntents(t *testing.T) {
+func TestIntentOf(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]intent{
-		"Bye!":                    leaves,
-		"goodbye":                 leaves,
-		"Bye is all that he said": tells,
-		"Hello.":                  greets,
-		"hi there":                greets,
-		"Hi, I am Jane.":          tells,
-		"Hello?":                  asks,
-		"Thank you very much.":    thanks,
-		"It rains.":               tells,
-		"Does it rain?":           asks,
-		"...":                     tells,
-		"?":                       asks,
+		"Bye!":                     farewell,
+		"goodbye":                  farewell,
+		"Bye is all that she said": statement,
+		"Hello.":                   greeting,
+		"hi there":                 greeting,
+		"Hi, I am Jane.":           statement,
+		"Hello?":                   question,
+		"Thank you very much.":     thanks,
+		"It rains.":                statement,
+		"Does it rain?":            question,
+		"...":                      statement,
+		"?":                        question,
 	} {
 		assert.Equal(t, want, intentOf(line), line)
 	}
@@ -39,10 +39,10 @@ func TestChoose(t *testing.T) {
 		{"Where does my sister live?", []fact{bees, bergen}, bergen},
 		{"How is my sister?", []fact{bees, bergen}, bees},
 		{"How is my sister?", []fact{bergen, bees}, bergen},
-		{"How do I drink tea?", []fact{bergen, tea}, tea}, // by its likeness alone
+		{"How do I drink tea?", []fact{bergen, tea}, tea}, // by its score alone
 		{"Where does my sister live?", []fact{tea, bergen}, bergen},
 		{"What does she keep?", []fact{bergen, bees}, bees},
-		{"What is in my bag?", []fact{bergen, bees}, fact{}}, // nothing but words that are in every text
+		{"What is in my bag?", []fact{bergen, bees}, fact{}}, // only stop words
 		{"Who?", []fact{bergen, bees}, fact{}},
 		{"Who?", nil, fact{}},
 	} {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -11,7 +12,7 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// script is what the user says in the runs. The fourth is as the first.
+// script has what the user says, by run. After the last one it starts over.
 var script = []string{
 	`Hello!
 My sister Ann lives in Bergen.
@@ -32,7 +33,7 @@ Thank you!
 Bye!`,
 }
 
-// A printer prints who says what, in two columns.
+// printer prints speakers and texts in two columns.
 type printer struct {
 	w    io.Writer
 	user string
@@ -40,7 +41,7 @@ type printer struct {
 
 func (p printer) printf(format string, args ...any) { fmt.Fprintf(p.w, format, args...) }
 
-// begin begins a line, and calls the user by his id.
+// begin prints the start of a line. The role user is printed as the user's id.
 func (p printer) begin(who string) {
 	if who == string(zep.RoleUser) {
 		who = p.user
@@ -53,7 +54,8 @@ func (p printer) say(who, what string) {
 	p.printf("%s\n", what)
 }
 
-// converse answers each line, until there are no more or one says goodbye. With a prompt the input shows itself what is typed.
+// converse answers each line until the input ends or a line says goodbye. With a prompt it prints
+// the start of each line only: the terminal shows what is typed.
 func converse(ctx context.Context, p printer, m *memory, in io.Reader, prompt bool) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -81,46 +83,46 @@ func converse(ctx context.Context, p printer, m *memory, in io.Reader, prompt bo
 		if !prompt {
 			p.say(string(zep.RoleUser), text)
 		}
-		if err := turn(ctx, p, m, text); err != nil {
+		if err := reply(ctx, p, m, text); err != nil {
 			return err
 		}
-		if intentOf(text) == leaves {
+		if intentOf(text) == farewell {
 			return nil
 		}
 	}
 }
 
-// turn answers one line, and keeps both.
-func turn(ctx context.Context, p printer, m *memory, line string) error {
-	reply := ""
+// reply answers one line and stores both.
+func reply(ctx context.Context, p printer, m *memory, line string) error {
+	text := ""
 	kind := intentOf(line)
 	switch kind {
-	case greets:
-		reply = "Hello! Tell me what to remember, and ask me for it later."
+	case greeting:
+		text = "Hello! Tell me what to remember, and ask me for it later."
 		if m.run > 1 {
-			reply = "Welcome back."
+			text = "Welcome back."
 		}
 	case thanks:
-		reply = "You are welcome."
-	case leaves:
-		reply = "Goodbye."
-	case tells:
-		reply = "I will remember that."
-	case asks:
+		text = "You are welcome."
+	case farewell:
+		text = "Goodbye."
+	case statement:
+		text = "I will remember that."
+	case question:
 		var err error
-		if reply, err = look(ctx, p, m, line); err != nil {
+		if text, err = lookUp(ctx, p, m, line); err != nil {
 			return err
 		}
 	}
-	if err := m.keep(ctx, line, kind == tells, reply); err != nil {
+	if err := m.add(ctx, line, kind == statement, text); err != nil {
 		return err
 	}
-	p.say(string(zep.RoleAssistant), reply)
+	p.say(string(zep.RoleAssistant), text)
 	return nil
 }
 
-// look looks through the memory for what answers a question, and shows what it finds.
-func look(ctx context.Context, p printer, m *memory, question string) (string, error) {
+// lookUp answers a question from the memory, and prints the facts that it found.
+func lookUp(ctx context.Context, p printer, m *memory, question string) (string, error) {
 	found, err := m.search(ctx, question)
 	if err != nil {
 		return "", err
@@ -139,14 +141,15 @@ func look(ctx context.Context, p printer, m *memory, question string) (string, e
 	return answer(m.run, f, known), nil
 }
 
-// An input is a line, or why there is none.
+// input is a line, or the reason why there is none.
 type input struct {
 	text string
 	end  bool
 	err  error
 }
 
-// readLines reads lines until ctx ends. It does so aside, since a read that waits for someone to type cannot be called off.
+// readLines reads lines of any length until ctx ends, in a goroutine of its own: a read from a
+// terminal cannot be cancelled.
 func readLines(ctx context.Context, in io.Reader) <-chan input {
 	lines := make(chan input)
 	send := func(line input) bool {
@@ -158,13 +161,21 @@ func readLines(ctx context.Context, in io.Reader) <-chan input {
 		}
 	}
 	go func() {
-		scanner := bufio.NewScanner(in)
-		for scanner.Scan() {
-			if !send(input{text: scanner.Text()}) {
+		reader := bufio.NewReader(in)
+		for {
+			text, err := reader.ReadString('\n')
+			if text != "" && !send(input{text: text}) {
+				return
+			}
+			if errors.Is(err, io.EOF) {
+				send(input{end: true})
+				return
+			}
+			if err != nil {
+				send(input{err: err})
 				return
 			}
 		}
-		send(input{end: scanner.Err() == nil, err: scanner.Err()})
 	}()
 	return lines
 }

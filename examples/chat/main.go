@@ -1,19 +1,21 @@
-// Chat is a conversation that goes on over several runs, because Zep remembers it: each run recalls the last messages, and searches
-// all of them for what a question is about.
+// Chat is a conversation that continues over several runs, because Zep stores it: each run reads
+// the last messages, and searches all of them for what answers a question.
 //
 //	go run ./examples/chat
 //	go run ./examples/chat -i
 //
-// The first is a dialogue from a script. With -i the lines of the standard input are what you say, until one is "bye". The assistant
-// has no language model: it answers a question with what you told it that has most words in common with the question. What it looks
-// through is what you would put before a model: the last messages, and those that a search finds.
+// The first command runs a dialogue from a script. With -i the lines of the standard input are
+// what you say, until a line is "bye". The assistant has no language model: it answers a question
+// with the statement of yours that shares most words with it. It chooses from what a program would
+// put into a model's prompt: the last messages, and the results of a search.
 //
-// It starts a Zep server of its own, in this process. What is said is gone with it, so the script's three runs follow one another
-// there, each with a Client of its own. With ZEP_API_URL set (and ZEP_API_KEY, if that server asks for one) the conversation is on
-// that server: run the program again, and it goes on. -session and -user choose another one.
+// Without ZEP_API_URL the program starts a Zep server in its own process. The conversation ends
+// with that server, so the three runs of the script follow one another, each with a new Client.
+// With ZEP_API_URL (and ZEP_API_KEY, if that server requires one) the conversation is on that
+// server: run the program again to continue it. -session and -user choose another one.
 //
-// A memory is meant to last, so the user and the session stay on the server. -forget deletes the session with its messages. The user
-// stays even then: there may be other sessions of that name.
+// The program leaves the user and the session on the server. -forget deletes the session with its
+// messages, but not the user, who may have other sessions.
 package main
 
 import (
@@ -31,24 +33,24 @@ import (
 	"github.com/zep-go/zep/zeptest"
 )
 
-// settings are the flags, and what is different in tests.
+// settings has the values of the flags, and what tests replace.
 type settings struct {
 	user, session string
 	last          int
 	interactive   bool
 	forget        bool
 
-	in       io.Reader // what the user says, if interactive
-	terminal bool      // in is one: it shows what is typed
+	in       io.Reader // the lines of the user, if interactive
+	terminal bool      // in is a terminal, which shows what is typed
 }
 
 func main() {
 	s := settings{in: os.Stdin}
 	flag.StringVar(&s.user, "user", "jane", "`id` of the user")
-	flag.StringVar(&s.session, "session", "jane-and-the-assistant", "`id` of the session: the conversation")
-	flag.IntVar(&s.last, "last", 4, "how many of the last `messages` to recall at the start")
-	flag.BoolVar(&s.interactive, "i", false, "say something yourself")
-	flag.BoolVar(&s.forget, "forget", false, "delete the session, and do nothing else")
+	flag.StringVar(&s.session, "session", "jane-and-the-assistant", "`id` of the session")
+	flag.IntVar(&s.last, "last", 4, "number of last `messages` to show at the start")
+	flag.BoolVar(&s.interactive, "i", false, "read what you say from the standard input")
+	flag.BoolVar(&s.forget, "forget", false, "only delete the session")
 	flag.Parse()
 	if info, err := os.Stdin.Stat(); err == nil {
 		s.terminal = info.Mode()&os.ModeCharDevice != 0
@@ -63,12 +65,12 @@ func main() {
 
 func run(ctx context.Context, w io.Writer, s settings) error {
 	if s.last < 1 {
-		return fmt.Errorf("-last %d: want at least 1", s.last)
+		return fmt.Errorf("-last is %d, must be at least 1", s.last)
 	}
 	connect := zep.NewClient // to the server at ZEP_API_URL
 	runs := 1
-	lasting := os.Getenv("ZEP_API_URL") != ""
-	if !lasting {
+	persistent := os.Getenv("ZEP_API_URL") != ""
+	if !persistent {
 		server := zeptest.NewServer()
 		defer server.Close()
 		connect = server.Client
@@ -84,18 +86,18 @@ func run(ctx context.Context, w io.Writer, s settings) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "Zep %s is there.\n", health.Version)
+	fmt.Fprintf(w, "Connected to Zep %s.\n", health.Version)
 	if s.forget {
 		return forget(ctx, w, client, s)
 	}
 	if s.interactive {
-		fmt.Fprintf(w, "Say something. Ask, and it is recalled. End with \"bye\".\n")
-		if !lasting {
-			fmt.Fprintf(w, "What you say is gone in the end: set ZEP_API_URL to a server's address to keep it.\n")
+		fmt.Fprintf(w, "Tell me something, or ask me about it. End with \"bye\".\n")
+		if !persistent {
+			fmt.Fprintf(w, "The conversation is not kept: for that, set ZEP_API_URL.\n")
 		}
 	}
 	for range runs {
-		// A new Client: what is remembered is on the server, not in here.
+		// A new Client: the memory is on the server, not in the program.
 		client, err := connect()
 		if err != nil {
 			return err
@@ -104,8 +106,8 @@ func run(ctx context.Context, w io.Writer, s settings) error {
 			return err
 		}
 	}
-	if lasting {
-		fmt.Fprintf(w, "\nRun it again, and the conversation goes on.\n")
+	if persistent {
+		fmt.Fprintf(w, "\nRun the program again to continue the conversation.\n")
 	}
 	return nil
 }
@@ -127,38 +129,38 @@ func talk(ctx context.Context, w io.Writer, client *zep.Client, s settings) erro
 	return converse(ctx, p, m, in, prompt)
 }
 
-// resume tells where the conversation is.
+// resume prints the last messages.
 func resume(ctx context.Context, p printer, m *memory) error {
-	said, err := m.recall(ctx)
+	recalled, err := m.recall(ctx)
 	if err != nil {
 		return err
 	}
 	p.printf("\nRun %d of the conversation %s.", m.run, m.session)
-	if len(said.last) == 0 {
+	if len(recalled.last) == 0 {
 		p.printf(" It is new.\n")
 		return nil
 	}
-	p.printf(" The last %d of %d messages:\n", len(said.last), said.total)
-	if said.summary != "" {
-		p.say("(before)", said.summary)
+	p.printf(" The last %d of %d messages:\n", len(recalled.last), recalled.total)
+	if recalled.summary != "" {
+		p.say("(before)", recalled.summary)
 	}
-	for _, message := range said.last {
+	for _, message := range recalled.last {
 		p.say(string(message.Role), message.Content)
 	}
 	p.printf("And now:\n")
 	return nil
 }
 
-// forget deletes the session. Its id can be used again: see open.
+// forget deletes the session. open can restore it.
 func forget(ctx context.Context, w io.Writer, client *zep.Client, s settings) error {
 	err := client.Session.Delete(ctx, s.session)
 	switch {
 	case errors.Is(err, zep.ErrNotFound):
-		fmt.Fprintf(w, "There is no session %s to forget.\n", s.session)
+		fmt.Fprintf(w, "There is no session %s.\n", s.session)
 	case err != nil:
 		return err
 	default:
-		fmt.Fprintf(w, "The session %s is forgotten.\n", s.session)
+		fmt.Fprintf(w, "The session %s is deleted.\n", s.session)
 	}
 	return nil
 }

@@ -18,11 +18,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Unsetenv("ZEP_API_URL") // the tests stay in this process
+	os.Unsetenv("ZEP_API_URL") // the tests use the server in this process
 	goleak.VerifyTestMain(m)
 }
 
-// story is what the script's runs print.
+// story has the output of the script's runs.
 var story = []string{`
 Run 1 of the conversation chat. It is new.
   jane       Hello!
@@ -83,7 +83,7 @@ And now:
 
 var scripted = settings{user: "jane", session: "chat", last: 4}
 
-// typed are the settings of a run in which the user says lines.
+// typed returns the settings of a run in which the user types lines.
 func typed(lines string) settings {
 	s := scripted
 	s.interactive, s.in = true, strings.NewReader(lines)
@@ -99,7 +99,7 @@ func newServer(t *testing.T, opts ...zeptest.Option) (*zeptest.Server, *zep.Clie
 	return server, client
 }
 
-// talked is what one run prints.
+// talked returns the output of one run.
 func talked(t *testing.T, client *zep.Client, s settings) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -112,12 +112,12 @@ func TestRun(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, run(context.Background(), &out, scripted))
 	greeting, rest, _ := strings.Cut(out.String(), "\n")
-	assert.Regexp(t, `^Zep 0\.\d+\.\d+\S* .*is there\.$`, greeting)
+	assert.Regexp(t, `^Connected to Zep 0\.\d+\.\d+\S* .*\.$`, greeting)
 	assert.Equal(t, strings.Join(story, ""), rest)
 }
 
-// TestRunsOfTheProgram: with a server, the runs of the program are those of the conversation, and there is always one more.
-func TestRunsOfTheProgram(t *testing.T) { // t.Setenv: not in parallel
+// TestRun_ServerInEnvironment continues the conversation from run to run.
+func TestRun_ServerInEnvironment(t *testing.T) { // t.Setenv excludes t.Parallel
 	server, _ := newServer(t)
 	t.Setenv("ZEP_API_URL", server.URL)
 	t.Setenv("ZEP_API_KEY", "")
@@ -125,35 +125,46 @@ func TestRunsOfTheProgram(t *testing.T) { // t.Setenv: not in parallel
 		var out bytes.Buffer
 		require.NoError(t, run(context.Background(), &out, scripted))
 		_, rest, _ := strings.Cut(out.String(), "\n")
-		rest, again := strings.CutSuffix(rest, "\nRun it again, and the conversation goes on.\n")
-		assert.True(t, again)
+		const hint = "\nRun the program again to continue the conversation.\n"
+		rest, found := strings.CutSuffix(rest, hint)
+		assert.True(t, found)
 		if i < len(story) {
 			assert.Equal(t, story[i], rest)
 			continue
 		}
 		assert.Contains(t, rest, "\nRun 4 of the conversation chat. The last 4 of 30 messages:\n")
-		assert.Contains(t, rest, "And now:\n  jane       Hello!\n  assistant  Welcome back.\n  jane       My sister Ann lives in Bergen.\n")
+		assert.Contains(t, rest, `And now:
+  jane       Hello!
+  assistant  Welcome back.
+  jane       My sister Ann lives in Bergen.
+`)
 	}
 
 	s := scripted
 	s.forget = true
-	for _, want := range []string{"The session chat is forgotten.", "There is no session chat to forget."} {
+	for _, want := range []string{"The session chat is deleted.", "There is no session chat."} {
 		var out bytes.Buffer
 		require.NoError(t, run(context.Background(), &out, s))
 		assert.Contains(t, out.String(), want)
 	}
 	var out bytes.Buffer
 	require.NoError(t, run(context.Background(), &out, scripted))
-	assert.Contains(t, out.String(), story[0], "the conversation begins anew")
+	assert.Contains(t, out.String(), story[0], "the conversation starts over")
 }
 
-func TestInteractive(t *testing.T) {
+func TestRun_Interactive(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	require.NoError(t, run(context.Background(), &out, typed("\n  hi  \nThe key is under the mat.\nWhere is the key?\nbye\nThis is not read.\n")))
+	require.NoError(t, run(context.Background(), &out, typed(`
+  hi  
+The key is under the mat.
+Where is the key?
+bye
+This is not read.
+`)))
 	_, rest, _ := strings.Cut(out.String(), "\n")
-	assert.Equal(t, `Say something. Ask, and it is recalled. End with "bye".
-What you say is gone in the end: set ZEP_API_URL to a server's address to keep it.
+	assert.Equal(t, `Tell me something, or ask me about it. End with "bye".
+The conversation is not kept: for that, set ZEP_API_URL.
 
 Run 1 of the conversation chat. It is new.
   jane       hi
@@ -168,11 +179,20 @@ Run 1 of the conversation chat. It is new.
 `, rest)
 }
 
-// TestTerminal: a terminal shows what is typed, so the program prints what goes before it, and no more.
-func TestTerminal(t *testing.T) {
+func TestTalk_LongLine(t *testing.T) {
 	t.Parallel()
 	_, client := newServer(t)
-	s := typed("Thanks.\n\n") // and the end of the input
+	long := strings.Repeat("very ", 40_000) + "long" // more than a bufio.Scanner takes
+	out := talked(t, client, typed(long+"\r\nbye"))
+	assert.Contains(t, out, "  jane       "+long+"\n  assistant  I will remember that.\n")
+	assert.Contains(t, out, "  assistant  Goodbye.\n")
+}
+
+// TestTalk_Terminal checks that the program does not print what a terminal shows itself.
+func TestTalk_Terminal(t *testing.T) {
+	t.Parallel()
+	_, client := newServer(t)
+	s := typed("Thanks.\n\n")
 	s.terminal = true
 	assert.Equal(t, `
 Run 1 of the conversation chat. It is new.
@@ -181,25 +201,28 @@ Run 1 of the conversation chat. It is new.
 `, talked(t, client, s))
 }
 
-// TestAMixOfRuns: what is typed and what is in the script are one conversation, and whose it is.
-func TestAMixOfRuns(t *testing.T) {
+// TestTalk_TypedAndScripted checks that both kinds of runs are one conversation, of one user.
+func TestTalk_TypedAndScripted(t *testing.T) {
 	t.Parallel()
 	_, client := newServer(t)
-	assert.Contains(t, talked(t, client, typed("My brother is called Tom.")), "I will remember that.\n")
+	first := talked(t, client, typed("My brother is called Tom."))
+	assert.Contains(t, first, "I will remember that.\n")
 	talked(t, client, scripted)
-	assert.Contains(t, talked(t, client, scripted), `You told me in run 1: "My brother is called Tom."`)
+	third := talked(t, client, scripted)
+	assert.Contains(t, third, `You told me in run 1: "My brother is called Tom."`)
 
 	s := scripted
 	s.user = "joe"
-	err := talk(context.Background(), new(bytes.Buffer), client, s)
-	assert.ErrorContains(t, err, `the session chat is of the user "jane", not of "joe": choose another -session`)
+	err := talk(context.Background(), io.Discard, client, s)
+	assert.ErrorContains(t, err, `session chat belongs to user "jane", not to "joe"`)
 	s.session = "another"
 	out := talked(t, client, s)
 	assert.Contains(t, out, "It is new.\n  joe        Hello!\n")
 }
 
-// TestSearchesThatMissWhatIsNew: the answers are the same if the server has embedded nothing yet.
-func TestSearchesThatMissWhatIsNew(t *testing.T) {
+// TestTalk_DelayedEmbeddings checks that the answers do not depend on what the server has
+// embedded.
+func TestTalk_DelayedEmbeddings(t *testing.T) {
 	t.Parallel()
 	server, client := newServer(t, zeptest.WithDelayedEnrichment())
 	found := regexp.MustCompile(`  \((search|recent)\) .*\n`)
@@ -217,7 +240,7 @@ func TestSearchesThatMissWhatIsNew(t *testing.T) {
 `)
 }
 
-func TestSummary(t *testing.T) {
+func TestTalk_Summary(t *testing.T) {
 	t.Parallel()
 	server, client := newServer(t)
 	talked(t, client, scripted)
@@ -228,21 +251,24 @@ func TestSummary(t *testing.T) {
 `)
 }
 
-// TestAnAnswerThatIsLost: what was said is kept once.
-func TestAnAnswerThatIsLost(t *testing.T) {
+// TestTalk_LostResponses checks that each message is stored once.
+func TestTalk_LostResponses(t *testing.T) {
 	t.Parallel()
 	server, client := newServer(t)
 	server.Inject(
 		zeptest.Fault{Method: "POST", Route: "/user", Status: 502, Apply: true},
 		zeptest.Fault{Method: "POST", Route: "/sessions", Status: 502, Apply: true},
-		zeptest.Fault{Method: "POST", Route: "/sessions/{sessionId}/memory", Cut: true, Apply: true},
+		zeptest.Fault{
+			Method: "POST", Route: "/sessions/{sessionId}/memory", Cut: true, Apply: true,
+		},
 	)
 	assert.Equal(t, story[0], talked(t, client, scripted))
 	assert.Equal(t, story[1], talked(t, client, scripted))
 }
 
-// TestNotPublished: messages that were stored, and not handed on, are no reason to stop talking.
-func TestNotPublished(t *testing.T) {
+// TestTalk_NotPublished checks that stored messages that the server did not publish are no
+// failure.
+func TestTalk_NotPublished(t *testing.T) {
 	t.Parallel()
 	server, client := newServer(t)
 	server.Inject(zeptest.Fault{
@@ -253,7 +279,7 @@ func TestNotPublished(t *testing.T) {
 	assert.Equal(t, story[1], talked(t, client, scripted))
 }
 
-func TestFailures(t *testing.T) {
+func TestTalk_Failures(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, method, route string }{
 		{"the user", "POST", "/user"},
@@ -262,24 +288,31 @@ func TestFailures(t *testing.T) {
 		{"the last messages", "GET", "/sessions/{sessionId}/memory"},
 		{"the number of messages", "GET", "/sessions/{sessionId}/messages"},
 		{"a search", "POST", "/sessions/{sessionId}/search"},
-		{"keeping what was said", "POST", "/sessions/{sessionId}/memory"},
+		{"adding messages", "POST", "/sessions/{sessionId}/memory"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			server, client := newServer(t)
-			server.Inject(zeptest.Fault{Method: test.method, Route: test.route, Status: 500, Body: "disk full\n", Times: -1})
-			err := talk(context.Background(), new(bytes.Buffer), client, typed("Who?\n"))
+			server.Inject(zeptest.Fault{
+				Method: test.method,
+				Route:  test.route,
+				Status: 500,
+				Body:   "disk full\n",
+				Times:  -1,
+			})
+			err := talk(context.Background(), io.Discard, client, typed("Who?\n"))
 			require.ErrorIs(t, err, zep.ErrServer)
 			assert.ErrorContains(t, err, "disk full")
 		})
 	}
 	s := scripted
 	s.last = 0
-	assert.ErrorContains(t, run(context.Background(), new(bytes.Buffer), s), "-last 0: want at least 1")
+	err := run(context.Background(), io.Discard, s)
+	assert.ErrorContains(t, err, "-last is 0, must be at least 1")
 }
 
-// TestCalledOff: an interrupt ends the wait for a line.
-func TestCalledOff(t *testing.T) {
+// TestTalk_Canceled checks that an interrupt ends the wait for a line.
+func TestTalk_Canceled(t *testing.T) {
 	t.Parallel()
 	_, client := newServer(t)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -290,15 +323,15 @@ func TestCalledOff(t *testing.T) {
 		cancel()
 		return silence.Read(p)
 	})
-	assert.ErrorIs(t, talk(ctx, new(bytes.Buffer), client, s), context.Canceled)
+	assert.ErrorIs(t, talk(ctx, io.Discard, client, s), context.Canceled)
 }
 
-func TestInputThatFails(t *testing.T) {
+func TestTalk_FailingInput(t *testing.T) {
 	t.Parallel()
 	_, client := newServer(t)
 	s := typed("")
 	s.in = readerFunc(func([]byte) (int, error) { return 0, io.ErrUnexpectedEOF })
-	assert.ErrorIs(t, talk(context.Background(), new(bytes.Buffer), client, s), io.ErrUnexpectedEOF)
+	assert.ErrorIs(t, talk(context.Background(), io.Discard, client, s), io.ErrUnexpectedEOF)
 }
 
 type readerFunc func([]byte) (int, error)

@@ -8,75 +8,84 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// A memory is what Zep keeps of a conversation. It is all that this program knows of earlier runs.
+// memory is the conversation as Zep stores it. The program keeps nothing else between runs.
 type memory struct {
 	client  *zep.Client
 	session string
-	last    int // how many messages recall returns
-	run     int // the number of this run
+	last    int // the number of messages that recall returns
+	run     int // this run, counted from 1
 }
 
-// open finds the user and the session as earlier runs left them, or adds them, and counts this run in the session's metadata.
+// open gets the user and the session of earlier runs, or adds them, and counts this run in the
+// session's metadata.
 func open(ctx context.Context, client *zep.Client, s settings) (*memory, error) {
 	_, err := client.User.Add(ctx, &zep.CreateUserRequest{UserID: s.user})
 	if err != nil && !errors.Is(err, zep.ErrAlreadyExists) {
 		return nil, err
 	}
-	session, err := client.Session.Add(ctx, &zep.CreateSessionRequest{SessionID: s.session, UserID: s.user})
+	session, err := client.Session.Add(ctx, &zep.CreateSessionRequest{
+		SessionID: s.session,
+		UserID:    s.user,
+	})
 	if errors.Is(err, zep.ErrAlreadyExists) {
 		session, err = client.Session.Get(ctx, s.session)
 	}
-	var kept struct{ Runs int }
+	var stored struct{ Runs int }
 	switch {
 	case errors.Is(err, zep.ErrNotFound):
-		// It exists, and is not there: it was deleted. The update below brings it back, without its messages.
+		// The session was deleted, which keeps its id. The update below restores it, without its
+		// messages.
 	case err != nil:
 		return nil, err
 	case session.UserID != s.user:
-		return nil, fmt.Errorf("the session %s is of the user %q, not of %q: choose another -session", s.session, session.UserID, s.user)
+		return nil, fmt.Errorf("session %s belongs to user %q, not to %q: choose another -session",
+			s.session, session.UserID, s.user)
 	default:
-		if err := session.Metadata.Decode(&kept); err != nil {
+		if err := session.Metadata.Decode(&stored); err != nil {
 			return nil, err
 		}
 	}
-	m := &memory{client: client, session: s.session, last: s.last, run: kept.Runs + 1}
-	_, err = client.Session.Update(ctx, &zep.UpdateSessionRequest{SessionID: s.session, Metadata: zep.Metadata{"runs": m.run}})
+	m := &memory{client: client, session: s.session, last: s.last, run: stored.Runs + 1}
+	_, err = client.Session.Update(ctx, &zep.UpdateSessionRequest{
+		SessionID: s.session,
+		Metadata:  zep.Metadata{"runs": m.run},
+	})
 	return m, err
 }
 
-// recalled is how much was said, and what was said last.
+// recalled is what a run starts with.
 type recalled struct {
-	total   int
+	total   int            // all messages of the session
 	last    []*zep.Message // oldest first
-	summary string         // of what was before, if the server makes summaries
+	summary string         // of the messages before them, if the server makes summaries
 }
 
-// recall is what a run begins with.
+// recall reads the last messages, and counts all of them.
 func (m *memory) recall(ctx context.Context) (*recalled, error) {
 	found, err := m.client.Memory.Get(ctx, m.session, &zep.GetMemoryOptions{LastN: m.last})
 	if err != nil {
 		return nil, err
 	}
-	// A page tells how many messages there are in all.
+	// A page of messages has the total count.
 	page, err := m.client.Message.List(ctx, m.session, &zep.ListMessagesOptions{Limit: 1})
 	if err != nil {
 		return nil, err
 	}
-	said := &recalled{total: page.TotalCount, last: found.Messages}
+	r := &recalled{total: page.TotalCount, last: found.Messages}
 	if found.Summary != nil {
-		said.summary = found.Summary.Content
+		r.summary = found.Summary.Content
 	}
-	return said, nil
+	return r, nil
 }
 
-// A fact is something that the user said and did not ask, and when.
+// fact is a statement of the user.
 type fact struct {
 	uuid, text string
 	run        int
-	dist       float64 // how alike it is to what was searched for; 0 if it was not found by a search
+	dist       float64 // the score of the search; 0 if no search found it
 }
 
-// kindFact marks the messages that are facts, in their metadata. Searches go by it.
+// kindFact marks messages that are facts in their metadata, for searches.
 const kindFact = "fact"
 
 func factOf(message *zep.Message, dist float64) (fact, bool, error) {
@@ -90,10 +99,14 @@ func factOf(message *zep.Message, dist float64) (fact, bool, error) {
 	return fact{message.UUID, message.Content, metadata.Run, dist}, metadata.Kind == kindFact, nil
 }
 
-// search finds facts by their likeness to a text, best first.
+// search finds the facts that are most similar to a text, best first.
 func (m *memory) search(ctx context.Context, text string) ([]fact, error) {
-	filter := zep.SearchFilter{Where: zep.JSONPath(fmt.Sprintf(`$[*] ? (@.kind == "%s")`, kindFact))}
-	results, err := m.client.Memory.Search(ctx, m.session, &zep.SearchMemoryRequest{Text: text, Metadata: filter.Metadata(), Limit: 2})
+	filter := zep.SearchFilter{Where: zep.Equal("kind", kindFact)}
+	results, err := m.client.Memory.Search(ctx, m.session, &zep.SearchMemoryRequest{
+		Text:     text,
+		Metadata: filter.Metadata(),
+		Limit:    2,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -108,19 +121,21 @@ func (m *memory) search(ctx context.Context, text string) ([]fact, error) {
 	return found, nil
 }
 
-// window is how many messages recent looks through: more than are said while a server embeds one.
+// window is the number of messages that recent reads: more than are added while a server embeds
+// one.
 const window = 24
 
-// recent are the facts among the last messages, the latest first. A server embeds a message some time after it has taken it, and a
-// search does not find it before that: these are the ones that a search may have missed.
+// recent returns the facts among the last messages, the latest first. A server embeds a message
+// some time after the add, and a search does not find it before: these are the facts that a search
+// may miss.
 func (m *memory) recent(ctx context.Context) ([]fact, error) {
-	said, err := m.client.Memory.Get(ctx, m.session, &zep.GetMemoryOptions{LastN: window})
+	memory, err := m.client.Memory.Get(ctx, m.session, &zep.GetMemoryOptions{LastN: window})
 	if err != nil {
 		return nil, err
 	}
 	var found []fact
-	for i := len(said.Messages) - 1; i >= 0; i-- {
-		f, ok, err := factOf(said.Messages[i], 0)
+	for i := len(memory.Messages) - 1; i >= 0; i-- {
+		f, ok, err := factOf(memory.Messages[i], 0)
 		if err != nil {
 			return nil, err
 		}
@@ -131,18 +146,18 @@ func (m *memory) recent(ctx context.Context) ([]fact, error) {
 	return found, nil
 }
 
-// keep adds what was said to the memory: both sides in one request, so that no question stays without its answer.
-func (m *memory) keep(ctx context.Context, said string, isFact bool, answer string) error {
+// add stores a line and its answer: in one request, so that the server has both or neither.
+func (m *memory) add(ctx context.Context, line string, isFact bool, answer string) error {
 	metadata := zep.Metadata{"run": m.run}
 	if isFact {
 		metadata["kind"] = kindFact
 	}
 	err := m.client.Memory.Add(ctx, m.session, &zep.AddMemoryRequest{Messages: []*zep.Message{
-		{Role: zep.RoleUser, Content: said, Metadata: metadata},
+		{Role: zep.RoleUser, Content: line, Metadata: metadata},
 		{Role: zep.RoleAssistant, Content: answer, Metadata: zep.Metadata{"run": m.run}},
 	}})
 	if errors.Is(err, zep.ErrNotPublished) {
-		return nil // they are kept, only searches will miss them
+		return nil // they are stored, only searches miss them
 	}
 	return err
 }

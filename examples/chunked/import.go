@@ -1,27 +1,37 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/zep-go/zep"
 )
 
-// A row is a user of the file.
+// row is a user in the file.
 type row struct {
 	line int
 	user zep.CreateUserRequest
 }
 
-// readUsers reads a CSV with a header line. Empty cells are left out of the metadata.
+// byteOrderMark begins files that Excel saves as "CSV UTF-8".
+const byteOrderMark = "\ufeff"
+
+// readUsers reads a CSV with a header line, in UTF-8. Empty cells are left out of the metadata.
 func readUsers(file io.Reader) ([]row, error) {
-	r := csv.NewReader(file)
-	header, err := r.Read()
+	text := bufio.NewReader(file)
+	if start, _ := text.Peek(len(byteOrderMark)); string(start) == byteOrderMark {
+		_, _ = text.Discard(len(byteOrderMark))
+	}
+	r := csv.NewReader(text)
+	header, err := readRecord(r)
 	if err != nil {
 		return nil, fmt.Errorf("the header line: %w", err)
 	}
@@ -31,7 +41,7 @@ func readUsers(file io.Reader) ([]row, error) {
 	var rows []row
 	lines := map[string]int{}
 	for {
-		cells, err := r.Read()
+		cells, err := readRecord(r)
 		if errors.Is(err, io.EOF) {
 			return rows, nil
 		}
@@ -39,43 +49,73 @@ func readUsers(file io.Reader) ([]row, error) {
 			return nil, err
 		}
 		line, _ := r.FieldPos(0)
-		user := zep.CreateUserRequest{Metadata: zep.Metadata{}}
-		for i, cell := range cells {
-			switch header[i] {
-			case "user_id":
-				user.UserID = cell
-			case "email":
-				user.Email = cell
-			case "first_name":
-				user.FirstName = cell
-			case "last_name":
-				user.LastName = cell
-			default:
-				if cell != "" {
-					user.Metadata[header[i]] = cell
-				}
-			}
-		}
-		if before, twice := lines[user.UserID]; twice {
-			return nil, fmt.Errorf("line %d: user_id %q is in line %d too", line, user.UserID, before)
+		user := newUser(header, cells)
+		if first, repeated := lines[user.UserID]; repeated {
+			return nil, fmt.Errorf("line %d: user_id %q is in line %d too",
+				line, user.UserID, first)
 		}
 		lines[user.UserID] = line
 		rows = append(rows, row{line, user})
 	}
 }
 
-// importers is how many goroutines import. One Client is enough for all of them.
+// readRecord reads a record, and fails if it is not UTF-8: the request would not carry its bytes.
+func readRecord(r *csv.Reader) ([]string, error) {
+	cells, err := r.Read()
+	for i, cell := range cells {
+		if utf8.ValidString(cell) {
+			continue
+		}
+		line, _ := r.FieldPos(i)
+		line += strings.Count(cell[:invalidByte(cell)], "\n")
+		return nil, fmt.Errorf("line %d: not UTF-8: save the file as UTF-8", line)
+	}
+	return cells, err
+}
+
+// invalidByte returns where the first byte is that is not UTF-8.
+func invalidByte(text string) int {
+	for i, r := range text {
+		if r == utf8.RuneError && !strings.HasPrefix(text[i:], string(utf8.RuneError)) {
+			return i
+		}
+	}
+	return len(text)
+}
+
+func newUser(header, cells []string) zep.CreateUserRequest {
+	user := zep.CreateUserRequest{Metadata: zep.Metadata{}}
+	for i, cell := range cells {
+		switch header[i] {
+		case "user_id":
+			user.UserID = cell
+		case "email":
+			user.Email = cell
+		case "first_name":
+			user.FirstName = cell
+		case "last_name":
+			user.LastName = cell
+		default:
+			if cell != "" {
+				user.Metadata[header[i]] = cell
+			}
+		}
+	}
+	return user
+}
+
+// importers is the number of goroutines that import. They share one Client.
 const importers = 8
 
-// imported is what became of the rows, by user id.
+// imported is the outcome of an import, by user id.
 type imported struct {
 	mu             sync.Mutex
 	added, updated []string
 	refused        []error
 }
 
-// importUsers puts all rows on the server. A row that cannot be imported is noted and left out; what would fail the next
-// rows too ends the import with an error.
+// importUsers adds or updates the users of all rows. A row that is refused is noted and skipped.
+// Any other error ends the import, since the next rows would fail too.
 func importUsers(ctx context.Context, client *zep.Client, rows []row) (*imported, error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -104,7 +144,7 @@ func importUsers(ctx context.Context, client *zep.Client, rows []row) (*imported
 	return done, context.Cause(ctx)
 }
 
-// put adds the user of a row, or updates it if it is there.
+// put adds the user of a row, or updates one that exists.
 func (d *imported) put(ctx context.Context, client *zep.Client, row row) error {
 	_, err := client.User.Add(ctx, &row.user)
 	list := &d.added
@@ -116,7 +156,9 @@ func (d *imported) put(ctx context.Context, client *zep.Client, row row) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
-	case errors.Is(err, zep.ErrInvalidID), errors.Is(err, zep.ErrBadRequest), errors.Is(err, zep.ErrTooLarge):
+	case errors.Is(err, zep.ErrInvalidID),
+		errors.Is(err, zep.ErrBadRequest),
+		errors.Is(err, zep.ErrTooLarge):
 		d.refused = append(d.refused, fmt.Errorf("line %d: %w", row.line, err))
 	case err != nil:
 		return err

@@ -1,13 +1,16 @@
-// Chunked imports a CSV of users, many at a time, and then walks all users of the server in chunks and counts those of the file.
+// Chunked imports a CSV of users with several workers, then walks all users of the server in
+// chunks and counts those of the file.
 //
 //	go run ./examples/chunked
 //	go run ./examples/chunked -file people.csv -chunk 500
 //
-// The file needs a column user_id. The columns email, first_name and last_name are taken as such, and all others go into the
-// metadata. A user who is there already is updated, so the import can be run again.
+// The file has to be UTF-8, with or without a byte order mark ("CSV UTF-8" of Excel), and needs
+// the column user_id. The columns email, first_name and last_name set those fields, all other
+// columns go into the metadata. A user that exists is updated, so the import can be repeated.
 //
-// It starts a Zep server of its own, in this process. With ZEP_API_URL set (and ZEP_API_KEY, if that server asks for one) it
-// imports into that server; with -delete it takes those whom it added out again.
+// Without ZEP_API_URL the program starts a Zep server in its own process. With ZEP_API_URL (and
+// ZEP_API_KEY, if that server requires one) it imports into that server; -delete then deletes the
+// users that this run added.
 package main
 
 import (
@@ -27,12 +30,12 @@ import (
 	"github.com/zep-go/zep/examples/internal/demo"
 )
 
-// made-up people of fourteen countries
+// shipped has fictitious people of fourteen countries.
 //
 //go:embed users.csv
 var shipped []byte
 
-// settings are the flags.
+// settings has the values of the flags.
 type settings struct {
 	file   string
 	chunk  int
@@ -41,9 +44,9 @@ type settings struct {
 
 func main() {
 	var s settings
-	flag.StringVar(&s.file, "file", "", "CSV `file` of users (the one shipped with this program, if not given)")
+	flag.StringVar(&s.file, "file", "", "CSV `file` of users (default: the one in the program)")
 	flag.IntVar(&s.chunk, "chunk", 100, "`users` in a chunk")
-	flag.BoolVar(&s.delete, "delete", false, "in the end, delete those whom this run added")
+	flag.BoolVar(&s.delete, "delete", false, "delete the users that this run added, at the end")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGPIPE)
 	defer stop()
@@ -54,7 +57,7 @@ func main() {
 }
 
 func run(ctx context.Context, w io.Writer, s settings) error {
-	client, stop, err := demo.Client() // yours: zep.NewClient()
+	client, stop, err := demo.Client() // your program calls zep.NewClient
 	if err != nil {
 		return err
 	}
@@ -62,10 +65,10 @@ func run(ctx context.Context, w io.Writer, s settings) error {
 	return job(ctx, w, client, s)
 }
 
-// job is the import, the walk and the report.
+// job imports, walks and reports.
 func job(ctx context.Context, w io.Writer, client *zep.Client, s settings) (err error) {
 	if s.chunk < 1 {
-		return fmt.Errorf("-chunk %d: want at least 1", s.chunk)
+		return fmt.Errorf("-chunk is %d, must be at least 1", s.chunk)
 	}
 	rows, err := s.rows()
 	if err != nil {
@@ -91,7 +94,8 @@ func job(ctx context.Context, w io.Writer, client *zep.Client, s settings) (err 
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "Walked %d users in %d chunks of at most %d: %d of the file.\n\n", found.users, found.chunks, s.chunk, len(found.times))
+	fmt.Fprintf(w, "Walked %d users in %d chunks of at most %d: %d of the file.\n\n",
+		found.users, found.chunks, s.chunk, len(found.times))
 	found.print(w)
 	return found.check(slices.Concat(done.added, done.updated))
 }

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/csv"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,11 +21,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Unsetenv("ZEP_API_URL") // the tests stay in this process
+	os.Unsetenv("ZEP_API_URL") // the tests use the server in this process
 	goleak.VerifyTestMain(m)
 }
 
-// cells are the shipped rows as encoding/csv reads them, without the header.
+// cells returns the shipped rows as encoding/csv reads them, without the header.
 func cells(t *testing.T) [][]string {
 	t.Helper()
 	rows, err := csv.NewReader(bytes.NewReader(shipped)).ReadAll()
@@ -31,8 +33,8 @@ func cells(t *testing.T) [][]string {
 	return rows[1:]
 }
 
-// few is a file of the first 200 shipped users.
-func few(t *testing.T) string {
+// firstUsers returns a file of the first 200 shipped users.
+func firstUsers(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "few.csv")
 	lines := bytes.SplitAfterN(shipped, []byte("\n"), 202)
@@ -56,10 +58,13 @@ func TestRun(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, run(context.Background(), &out, settings{chunk: 100}))
 	got := out.String()
-	assert.Contains(t, got, fmt.Sprintf("Imported %d rows: %[1]d users added, 0 updated, 0 refused.\n", len(rows)))
-	assert.Contains(t, got, fmt.Sprintf("Walked %d users in %d chunks of at most 100: %[1]d of the file.\n", len(rows), (len(rows)+99)/100))
+	assert.Contains(t, got,
+		fmt.Sprintf("Imported %d rows: %[1]d users added, 0 updated, 0 refused.\n", len(rows)))
+	assert.Contains(t, got,
+		fmt.Sprintf("Walked %d users in %d chunks of at most 100: %[1]d of the file.\n",
+			len(rows), (len(rows)+99)/100))
 
-	// The table again, counted from the file.
+	// Count the table from the file.
 	count := map[string]int{}
 	for _, row := range rows {
 		plan, country := row[4], row[5]
@@ -67,18 +72,19 @@ func TestRun(t *testing.T) {
 			count[key]++
 		}
 	}
-	for _, country := range []string{"BR", "DE", "EG", "FR", "GB", "GR", "IN", "JP", "KR", "NO", "PL", "TR", "US", "VN"} {
-		line := fmt.Sprintf(`(?m)^ *%s +%d +%d +%d +%d$`, country, count[country+"free"], count[country+"pro"], count[country+"team"], count[country])
-		assert.Regexp(t, line, got)
+	countries := strings.Fields("BR DE EG FR GB GR IN JP KR NO PL TR US VN")
+	for _, country := range append(countries, "") {
+		assert.Regexp(t, fmt.Sprintf(`(?m)^ *%s +%d +%d +%d +%d$`,
+			cmp.Or(country, "all"), count[country+"free"], count[country+"pro"],
+			count[country+"team"], count[country]), got)
 	}
-	assert.Regexp(t, fmt.Sprintf(`(?m)^ *all +%d +%d +%d +%d$`, count["free"], count["pro"], count["team"], count[""]), got)
 }
 
-// TestImportKeepsEveryCell: what is on the server is what the file says, whatever the alphabet.
-func TestImportKeepsEveryCell(t *testing.T) {
+// TestImport_EveryCell compares the users on the server with the file, in all its alphabets.
+func TestImport_EveryCell(t *testing.T) {
 	t.Parallel()
 	client, _ := newClient(t)
-	require.NoError(t, job(context.Background(), new(bytes.Buffer), client, settings{chunk: 500}))
+	require.NoError(t, job(context.Background(), io.Discard, client, settings{chunk: 500}))
 	users := map[string]*zep.User{}
 	for user, err := range client.User.All(context.Background()) {
 		require.NoError(t, err)
@@ -98,12 +104,12 @@ func TestImportKeepsEveryCell(t *testing.T) {
 	}
 }
 
-// TestJobAmongOthers: on a server with other users, some of them deleted, the import runs twice.
-func TestJobAmongOthers(t *testing.T) {
+// TestJob_OtherUsers imports three times into a server with other users, some of them deleted.
+func TestJob_OtherUsers(t *testing.T) {
 	t.Parallel()
 	client, server := newClient(t)
 	const rows = 200
-	file := few(t)
+	file := firstUsers(t)
 	require.NoError(t, server.SeedUsers(300, func(i int) zep.CreateUserRequest {
 		return zep.CreateUserRequest{UserID: fmt.Sprint("stranger ", i)}
 	}))
@@ -116,38 +122,50 @@ func TestJobAmongOthers(t *testing.T) {
 	}{
 		{added: rows},
 		{updated: rows},
-		{updated: rows, delete: true}, // it added nobody
+		{updated: rows, delete: true}, // this run added no user
 	} {
 		var out bytes.Buffer
-		require.NoError(t, job(context.Background(), &out, client, settings{file: file, chunk: 64, delete: test.delete}))
-		assert.Contains(t, out.String(), fmt.Sprintf("%d users added, %d updated, 0 refused.", test.added, test.updated))
+		s := settings{file: file, chunk: 64, delete: test.delete}
+		require.NoError(t, job(context.Background(), &out, client, s))
+		assert.Contains(t, out.String(),
+			fmt.Sprintf("%d users added, %d updated, 0 refused.", test.added, test.updated))
 		assert.Contains(t, out.String(), fmt.Sprintf("Walked %d users in", rows+50))
 		assert.Len(t, list(t, client), rows+50)
 	}
 }
 
-func TestDelete(t *testing.T) {
+func TestJob_Delete(t *testing.T) {
 	t.Parallel()
 	client, _ := newClient(t)
 	_, err := client.User.Add(context.Background(), &zep.CreateUserRequest{UserID: cells(t)[0][0]})
 	require.NoError(t, err)
 	var out bytes.Buffer
-	require.NoError(t, job(context.Background(), &out, client, settings{file: few(t), chunk: 1000, delete: true}))
+	s := settings{file: firstUsers(t), chunk: 1000, delete: true}
+	require.NoError(t, job(context.Background(), &out, client, s))
 	assert.Contains(t, out.String(), "1 updated")
 	assert.Len(t, list(t, client), 1)
 }
 
-func TestFiles(t *testing.T) {
+func TestJob_Files(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, file, want string }{
-		{"a row that is refused", "user_id,plan\na/b,free\njane,pro\n", "1 users added, 0 updated, 1 refused.\n  line 2: zep: invalid id"},
+		{
+			"refused row", "user_id,plan\na/b,free\njane,pro\n",
+			"1 users added, 0 updated, 1 refused.\n  line 2: zep: invalid id",
+		},
 		{"no other column", "user_id\njane\n", "1 users added"},
 		{"quoted cells", "user_id,note\n\"a, b\",\"x\ny\"\n", "1 users added"},
-		{"nobody", "user_id\n", "Imported 0 rows"},
+		{"no users", "user_id\n", "Imported 0 rows"},
 		{"empty", "", "the header line"},
 		{"no user_id", "name\njane\n", `has no user_id`},
-		{"twice", "user_id\njane\njoe\njane\n", `line 4: user_id "jane" is in line 2 too`},
+		{"repeated id", "user_id\njane\njoe\njane\n", `line 4: user_id "jane" is in line 2 too`},
 		{"short row", "user_id,plan\njane\n", "wrong number of fields"},
+		{"byte order mark", "\ufeffuser_id,plan\njane,pro\n", "1 users added"},
+		{"byte order mark, quoted", "\ufeff\"user_id\",plan\njane,pro\n", "1 users added"},
+		{"Latin-1 name", "user_id,name\njoe,x\njane,Zo\xeb\n", "line 3: not UTF-8"},
+		{"Latin-1 header", "user_id,pr\xe9nom\n", "line 1: not UTF-8"},
+		{"Latin-1 in a long cell", "user_id,note\njane,\"one\ntwo\n\xeb\"\n", "line 4: not UTF-8"},
+		{"UTF-16", "\xff\xfeu\x00s\x00e\x00r\x00", "line 1: not UTF-8"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -155,19 +173,22 @@ func TestFiles(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "users.csv")
 			require.NoError(t, os.WriteFile(file, []byte(test.file), 0o600))
 			var out bytes.Buffer
-			if err := job(context.Background(), &out, client, settings{file: file, chunk: 10}); err != nil {
+			err := job(context.Background(), &out, client, settings{file: file, chunk: 10})
+			if err != nil {
 				fmt.Fprint(&out, err)
 			}
 			assert.Contains(t, out.String(), test.want)
 		})
 	}
 	client, _ := newClient(t)
-	assert.ErrorIs(t, job(context.Background(), new(bytes.Buffer), client, settings{file: "nowhere.csv", chunk: 10}), os.ErrNotExist)
-	assert.ErrorContains(t, job(context.Background(), new(bytes.Buffer), client, settings{}), "-chunk 0")
+	err := job(context.Background(), io.Discard, client, settings{file: "nowhere.csv", chunk: 10})
+	assert.ErrorIs(t, err, os.ErrNotExist)
+	err = job(context.Background(), io.Discard, client, settings{})
+	assert.ErrorContains(t, err, "-chunk is 0, must be at least 1")
 }
 
-// TestImportEndsWithTheServer: a server that is down is not asked once a row.
-func TestImportEndsWithTheServer(t *testing.T) {
+// TestImport_ServerDown checks that the import does not try every row on a server that fails.
+func TestImport_ServerDown(t *testing.T) {
 	t.Parallel()
 	client, server := newClient(t)
 	server.Inject(zeptest.Fault{Method: "POST", Status: 500, Times: -1})

@@ -11,18 +11,18 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// A report is what a walk over all users found.
+// report is the result of a walk over all users.
 type report struct {
 	users, chunks int
-	times         map[string]int            // by user id: how often a user of the file was seen
-	plans         map[string]map[string]int // by country and plan: how many users of the file
+	times         map[string]int            // by user id: how often the walk yielded it
+	plans         map[string]map[string]int // by country and plan: the number of users
 }
 
-// walk walks all users of the server in chunks, and counts those of the file.
+// walk walks all users of the server in chunks and counts those of the file.
 func walk(ctx context.Context, client *zep.Client, rows []row, chunk int) (*report, error) {
-	ours := map[string]bool{}
+	inFile := map[string]bool{}
 	for _, row := range rows {
-		ours[row.user.UserID] = true
+		inFile[row.user.UserID] = true
 	}
 	r := &report{times: map[string]int{}, plans: map[string]map[string]int{}}
 	for users, err := range client.User.ListChunked(ctx, chunk) {
@@ -32,7 +32,7 @@ func walk(ctx context.Context, client *zep.Client, rows []row, chunk int) (*repo
 		r.chunks++
 		r.users += len(users)
 		for _, user := range users {
-			if !ours[user.UserID] {
+			if !inFile[user.UserID] {
 				continue
 			}
 			if err := r.count(user); err != nil {
@@ -87,11 +87,11 @@ func (r *report) print(w io.Writer) {
 	table.Flush()
 }
 
-// check is an error unless each of the users was seen once.
+// check fails unless the walk yielded each of the users once.
 func (r *report) check(ids []string) error {
 	for _, id := range ids {
 		if r.times[id] != 1 {
-			return fmt.Errorf("user %q was seen %d times", id, r.times[id])
+			return fmt.Errorf("the walk yielded user %q %d times", id, r.times[id])
 		}
 	}
 	return nil

@@ -1,19 +1,21 @@
-// Documents cuts three texts up, uploads the pieces into a collection, and searches it by what they say and by their metadata.
+// Documents splits three texts, uploads the pieces into a collection, and searches it by text and
+// by metadata.
 //
 //	go run -C examples/documents .
 //	go run -C examples/documents . "when may a people change its government?"
 //
-// The texts are the Declaration of Independence and two addresses of Lincoln's, all in the public domain: see texts/README.md.
-// Arguments are searched for in place of the searches that come with the program.
+// The texts are the Declaration of Independence and two addresses of Lincoln, all in the public
+// domain: see texts/README.md. Arguments replace the searches that the program makes without any.
 //
-// It starts a Zep server of its own, in this process. That one finds texts by the words that they share with the search, however
-// common. With ZEP_API_URL set (and ZEP_API_KEY, if that server asks for one) the program uploads to that server, which finds texts
-// by what they mean. -dimensions is then for that server's embedding model to decide: 384, the default, is Zep's own.
+// Without ZEP_API_URL the program starts a Zep server in its own process, which scores texts by
+// the words that they share with the search. With ZEP_API_URL (and ZEP_API_KEY, if that server
+// requires one) it uploads to that server, which scores texts by their meaning. -dimensions has to
+// be that of the server's embedding model: 384, the default, is Zep's own.
 //
-// The collection has a new name in every run, and is deleted in the end.
+// The collection has a new name in every run, and is deleted at the end.
 //
-// A bar shows the progress if the standard error output is a terminal. It comes from a library that nothing else here needs, and so
-// this program is a Go module of its own.
+// If the standard error output is a terminal, a bar shows the progress. It needs a library that
+// nothing else in the repository uses, so this program is a Go module of its own.
 package main
 
 import (
@@ -34,18 +36,18 @@ import (
 	"github.com/zep-go/zep/examples/internal/demo"
 )
 
-// settings are the flags, the arguments, and what is different in tests.
+// settings has the flags, the arguments, and what tests replace.
 type settings struct {
 	dimensions int
 	queries    []string
 
-	progress io.Writer                   // where bars are drawn; nil for nowhere
-	pause    func(context.Context) error // between two looks at how far the server is
+	progress io.Writer                   // for the bars; nil for none
+	pause    func(context.Context) error // waits before the server is asked again
 }
 
 func main() {
 	s := settings{pause: pause}
-	flag.IntVar(&s.dimensions, "dimensions", 384, "`numbers` in an embedding of the server's model")
+	flag.IntVar(&s.dimensions, "dimensions", 384, "`length` of an embedding of the server's model")
 	flag.Parse()
 	s.queries = flag.Args()
 	if term.IsTerminal(int(os.Stderr.Fd())) {
@@ -72,7 +74,7 @@ func pause(ctx context.Context) error {
 }
 
 func run(ctx context.Context, w io.Writer, s settings) error {
-	client, stop, err := demo.Client() // yours: zep.NewClient()
+	client, stop, err := demo.Client() // your program calls zep.NewClient
 	if err != nil {
 		return err
 	}
@@ -81,18 +83,19 @@ func run(ctx context.Context, w io.Writer, s settings) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "Zep %s is there.\n\n", health.Version)
-	return tell(ctx, w, client, s)
+	fmt.Fprintf(w, "Connected to Zep %s.\n\n", health.Version)
+	return tour(ctx, w, client, s)
 }
 
-// tell tells the story, and deletes the collection, however it ends.
-func tell(ctx context.Context, w io.Writer, client *zep.Client, s settings) (err error) {
-	name := fmt.Sprintf("liberty%016x", rand.Uint64()) // new on any server
+// tour uploads and searches, and deletes the collection, even after a failure.
+func tour(ctx context.Context, w io.Writer, client *zep.Client, s settings) (err error) {
+	name := fmt.Sprintf("liberty%016x", rand.Uint64()) // unique on any server
 	added := false
 	defer func() {
-		gone := client.Collection.Delete(context.WithoutCancel(ctx), name, zep.RequestTimeout(10*time.Second))
-		if added { // or else it may never have been there
-			err = errors.Join(err, gone)
+		failure := client.Collection.Delete(context.WithoutCancel(ctx), name,
+			zep.RequestTimeout(10*time.Second))
+		if added { // otherwise there may be no collection
+			err = errors.Join(err, failure)
 		}
 		if err == nil {
 			fmt.Fprintf(w, "\nThe collection is deleted.\n")
@@ -102,24 +105,25 @@ func tell(ctx context.Context, w io.Writer, client *zep.Client, s settings) (err
 		Name:                name,
 		Description:         "texts about liberty",
 		EmbeddingDimensions: s.dimensions,
-		IsAutoEmbedded:      true, // the server makes the embeddings
+		IsAutoEmbedded:      true, // by the server
 	})
 	if err != nil {
 		return err
 	}
 	added = true
 
-	fmt.Fprintf(w, "%d texts go into the collection %s.\n", len(works), name)
+	fmt.Fprintf(w, "Uploading %d texts into the collection %s.\n", len(works), name)
 	var documents []*zep.CreateDocumentRequest
 	for _, work := range works {
 		pieces := work.documents()
-		fmt.Fprintf(w, "  cut       %s (%d) into %d documents\n", work.title, work.year, len(pieces))
+		fmt.Fprintf(w, "  split     %s (%d) into %d documents\n",
+			work.title, work.year, len(pieces))
 		documents = append(documents, pieces...)
 	}
 	if err := upload(ctx, client, name, documents, s.progress); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "  uploaded  %d documents, %d in a request\n", len(documents), batchSize)
+	fmt.Fprintf(w, "  uploaded  %d documents, %d per request\n", len(documents), batchSize)
 	if err := awaitEmbeddings(ctx, client, name, len(documents), s); err != nil {
 		return err
 	}

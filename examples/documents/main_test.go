@@ -17,16 +17,16 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Unsetenv("ZEP_API_URL") // the tests stay in this process
+	os.Unsetenv("ZEP_API_URL") // the tests use the server in this process
 	goleak.VerifyTestMain(m)
 }
 
-// story is what the program prints, with NAME for what is new in each run.
-const story = `3 texts go into the collection NAME.
-  cut       The Declaration of Independence (1776) into 39 documents
-  cut       The Gettysburg Address (1863) into 4 documents
-  cut       Lincoln's Second Inaugural Address (1865) into 11 documents
-  uploaded  54 documents, 10 in a request
+// transcript is the output, with NAME for the name of the collection.
+const transcript = `Uploading 3 texts into the collection NAME.
+  split     The Declaration of Independence (1776) into 39 documents
+  split     The Gettysburg Address (1863) into 4 documents
+  split     Lincoln's Second Inaugural Address (1865) into 11 documents
+  uploaded  54 documents, 10 per request
   embedded  all of them
 
 By text: "taxes without consent".
@@ -70,19 +70,19 @@ By metadata: the third paragraph of the Gettysburg Address.
 The collection is deleted.
 `
 
-// asStory is what was printed, with NAME for the collection.
-func asStory(t *testing.T, out string) string {
+// withName returns an output with NAME for the name of the collection.
+func withName(t *testing.T, out string) string {
 	t.Helper()
 	name := regexp.MustCompile(`liberty[0-9a-f]{16}`).FindString(out)
 	require.NotEmpty(t, name, out)
 	return strings.ReplaceAll(out, name, "NAME")
 }
 
-// quiet are the settings of a run that finds everything embedded.
-func quiet(t *testing.T) settings {
+// noWait returns the settings of a run that finds everything embedded.
+func noWait(t *testing.T) settings {
 	t.Helper()
 	return settings{dimensions: 384, pause: func(context.Context) error {
-		t.Error("it waits")
+		t.Error("the run waits")
 		return nil
 	}}
 }
@@ -96,7 +96,7 @@ func newServer(t *testing.T, opts ...zeptest.Option) (*zeptest.Server, *zep.Clie
 	return server, client
 }
 
-// requireEmpty fails unless every collection is gone.
+// requireEmpty fails if the server has a collection.
 func requireEmpty(t *testing.T, client *zep.Client) {
 	t.Helper()
 	collections, err := client.Collection.List(context.Background())
@@ -107,19 +107,19 @@ func requireEmpty(t *testing.T, client *zep.Client) {
 func TestRun(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	require.NoError(t, run(context.Background(), &out, quiet(t)))
+	require.NoError(t, run(context.Background(), &out, noWait(t)))
 	greeting, rest, _ := strings.Cut(out.String(), "\n\n")
-	assert.Regexp(t, `^Zep 0\.\d+\.\d+\S* .*is there\.$`, greeting)
-	assert.Equal(t, story, asStory(t, rest))
+	assert.Regexp(t, `^Connected to Zep 0\.\d+\.\d+\S* .*\.$`, greeting)
+	assert.Equal(t, transcript, withName(t, rest))
 }
 
-func TestQueries(t *testing.T) {
+func TestTour_Queries(t *testing.T) {
 	t.Parallel()
 	_, client := newServer(t)
-	s := quiet(t)
+	s := noWait(t)
 	s.queries = []string{"who cut off our trade with the world?", "who plundered our seas?"}
 	var out bytes.Buffer
-	require.NoError(t, tell(context.Background(), &out, client, s))
+	require.NoError(t, tour(context.Background(), &out, client, s))
 	for _, want := range []string{
 		"\nBy text: \"who cut off our trade with the world?\".\n  0.",
 		"        For cutting off our Trade with all parts of the world:\n",
@@ -132,49 +132,60 @@ func TestQueries(t *testing.T) {
 	requireEmpty(t, client)
 }
 
-// TestTwoRunsAtOnce: two runs on one server have a collection each, and leave none.
-func TestTwoRunsAtOnce(t *testing.T) {
+// TestTour_InParallel checks that two runs on one server have a collection each.
+func TestTour_InParallel(t *testing.T) {
 	t.Parallel()
 	_, client := newServer(t)
 	var out [2]bytes.Buffer
 	failed := make(chan error, len(out))
 	for i := range out {
-		go func() { failed <- tell(context.Background(), &out[i], client, quiet(t)) }()
+		go func() { failed <- tour(context.Background(), &out[i], client, noWait(t)) }()
 	}
 	for range out {
 		require.NoError(t, <-failed)
 	}
 	for i := range out {
-		assert.Equal(t, story, asStory(t, out[i].String()))
+		assert.Equal(t, transcript, withName(t, out[i].String()))
 	}
 	requireEmpty(t, client)
 }
 
-// TestAnUploadWhoseAnswerIsLost goes on, and has every document once.
-func TestAnUploadWhoseAnswerIsLost(t *testing.T) {
+// TestTour_LostResponse checks that every document is stored once.
+func TestTour_LostResponse(t *testing.T) {
 	t.Parallel()
 	server, client := newServer(t)
-	server.Inject(zeptest.Fault{Method: "POST", Route: "/collection/{collectionName}/document", Cut: true, Apply: true})
+	server.Inject(zeptest.Fault{
+		Method: "POST", Route: "/collection/{collectionName}/document", Cut: true, Apply: true,
+	})
 	var out bytes.Buffer
-	require.NoError(t, tell(context.Background(), &out, client, quiet(t)))
-	assert.Equal(t, story, asStory(t, out.String()))
+	require.NoError(t, tour(context.Background(), &out, client, noWait(t)))
+	assert.Equal(t, transcript, withName(t, out.String()))
 }
 
-// TestFailuresLeaveNothingBehind: whatever fails, the error says at what, and the collection is gone.
-func TestFailuresLeaveNothingBehind(t *testing.T) {
+// TestTour_Failures checks that the error names the call, and that the collection is deleted.
+func TestTour_Failures(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, method, route, want string }{
 		{"adding the collection", "POST", "/collection/{collectionName}", "/collection/liberty"},
-		{"the upload", "POST", "/collection/{collectionName}/document", "0 of 54 documents are uploaded: "},
+		{
+			"the upload", "POST", "/collection/{collectionName}/document",
+			"uploaded 0 of 54 documents: ",
+		},
 		{"embedding", "GET", "/collection/{collectionName}", "collection/liberty"},
 		{"a search", "POST", "/collection/{collectionName}/search", "/search"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			server, client := newServer(t)
-			server.Inject(zeptest.Fault{Method: test.method, Route: test.route, Status: 500, Body: "disk full\n", Times: 4})
+			server.Inject(zeptest.Fault{
+				Method: test.method,
+				Route:  test.route,
+				Status: 500,
+				Body:   "disk full\n",
+				Times:  4,
+			})
 			var out bytes.Buffer
-			err := tell(context.Background(), &out, client, quiet(t))
+			err := tour(context.Background(), &out, client, noWait(t))
 			require.ErrorIs(t, err, zep.ErrServer)
 			assert.ErrorContains(t, err, test.want)
 			assert.Equal(t, 1, strings.Count(err.Error(), "disk full"), err)
@@ -184,29 +195,29 @@ func TestFailuresLeaveNothingBehind(t *testing.T) {
 	}
 }
 
-// TestNoAccess: one error is told, and not that of cleaning up too.
-func TestNoAccess(t *testing.T) {
+// TestTour_Unauthorized checks that the error is told once, without that of the cleanup.
+func TestTour_Unauthorized(t *testing.T) {
 	t.Parallel()
 	server, _ := newServer(t, zeptest.WithAPIKey("secret"))
 	client, err := server.Client(zep.WithAPIKey("another"))
 	require.NoError(t, err)
-	err = tell(context.Background(), new(bytes.Buffer), client, quiet(t))
+	err = tour(context.Background(), new(bytes.Buffer), client, noWait(t))
 	require.ErrorIs(t, err, zep.ErrUnauthorized)
 	assert.NotContains(t, err.Error(), "\n")
 }
 
-// TestCalledOff: a run that is interrupted deletes its collection all the same.
-func TestCalledOff(t *testing.T) {
+// TestTour_Canceled checks that an interrupted run deletes its collection.
+func TestTour_Canceled(t *testing.T) {
 	t.Parallel()
 	_, client := newServer(t, zeptest.WithDelayedEnrichment())
 	ctx, cancel := context.WithCancel(context.Background())
-	s := quiet(t)
+	s := noWait(t)
 	s.pause = func(ctx context.Context) error {
 		cancel()
 		return pause(ctx)
 	}
-	err := tell(ctx, new(bytes.Buffer), client, s)
+	err := tour(ctx, new(bytes.Buffer), client, s)
 	require.ErrorIs(t, err, context.Canceled)
-	assert.ErrorContains(t, err, "0 of 54 documents are embedded: ")
+	assert.ErrorContains(t, err, "embedded 0 of 54 documents: ")
 	requireEmpty(t, client)
 }

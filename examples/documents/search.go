@@ -12,25 +12,28 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// A search is a request, and what to say of it.
+// search is a request and its title.
 type search struct {
 	title   string
 	request *zep.SearchDocumentsRequest
 }
 
-// searches are those for the queries or, without any, a few that show what there is.
+// searches returns a search for each query or, without any, the searches of the program.
 func searches(queries []string) []search {
 	if len(queries) > 0 {
 		var found []search
 		for _, query := range queries {
-			found = append(found, search{fmt.Sprintf("By text: %q.", query), &zep.SearchDocumentsRequest{Text: query, Limit: 3}})
+			found = append(found, search{
+				fmt.Sprintf("By text: %q.", query),
+				&zep.SearchDocumentsRequest{Text: query, Limit: 3},
+			})
 		}
 		return found
 	}
 	early := zep.SearchFilter{Where: zep.JSONPath(`$[*] ? (@.year < 1800)`)}
 	end := zep.SearchFilter{Where: zep.And(
-		zep.JSONPath(`$[*] ? (@.title == "The Gettysburg Address")`),
-		zep.JSONPath(`$[*] ? (@.paragraph == 3)`),
+		zep.Equal("title", "The Gettysburg Address"),
+		zep.Equal("paragraph", 3),
 	)}
 	return []search{
 		{
@@ -43,7 +46,11 @@ func searches(queries []string) []search {
 		},
 		{
 			`By text and metadata: "a nation at war", in a text from before 1800.`,
-			&zep.SearchDocumentsRequest{Text: "a nation at war", Metadata: early.Metadata(), Limit: 1},
+			&zep.SearchDocumentsRequest{
+				Text:     "a nation at war",
+				Metadata: early.Metadata(),
+				Limit:    1,
+			},
 		},
 		{
 			"By metadata: the third paragraph of the Gettysburg Address.",
@@ -52,29 +59,32 @@ func searches(queries []string) []search {
 	}
 }
 
-// run searches the collection, and prints what is found.
-func (s search) run(ctx context.Context, w io.Writer, client *zep.Client, collection string) error {
-	found, err := client.Collection.Search(ctx, collection, s.request)
+// run searches the collection, and prints the results.
+func (s search) run(ctx context.Context, w io.Writer, client *zep.Client, name string) error {
+	found, err := client.Collection.Search(ctx, name, s.request)
 	if err != nil {
 		return err
 	}
 	ranked := s.request.Text != ""
-	if !ranked { // they come in no promised order, and their scores mean nothing
-		slices.SortFunc(found.Results, func(a, b *zep.DocumentSearchResult) int { return cmp.Compare(a.DocumentID, b.DocumentID) })
+	if !ranked { // the order is not defined, and the scores mean nothing
+		slices.SortFunc(found.Results, func(a, b *zep.DocumentSearchResult) int {
+			return cmp.Compare(a.DocumentID, b.DocumentID)
+		})
 	}
 	for _, result := range found.Results {
-		var from struct {
+		var source struct {
 			Title     string
 			Paragraph int
 		}
-		if err := result.Metadata.Decode(&from); err != nil {
+		if err := result.Metadata.Decode(&source); err != nil {
 			return err
 		}
 		score := "   -"
 		if ranked {
 			score = fmt.Sprintf("%.2f", result.Score)
 		}
-		fmt.Fprintf(w, "  %s  %s, paragraph %d (%s)\n", score, from.Title, from.Paragraph, result.DocumentID)
+		fmt.Fprintf(w, "  %s  %s, paragraph %d (%s)\n",
+			score, source.Title, source.Paragraph, result.DocumentID)
 		for _, line := range wrap(result.Content, 90) {
 			fmt.Fprintf(w, "        %s\n", line)
 		}
@@ -82,7 +92,7 @@ func (s search) run(ctx context.Context, w io.Writer, client *zep.Client, collec
 	return nil
 }
 
-// wrap breaks a text into lines of at most width letters, and a word that is longer makes one by itself.
+// wrap breaks a text into lines of at most width characters. A longer word has its own line.
 func wrap(text string, width int) []string {
 	var lines []string
 	line := ""

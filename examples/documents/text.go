@@ -12,7 +12,7 @@ import (
 //go:embed texts/*.txt
 var texts embed.FS
 
-// A work is one of the texts.
+// work is one of the texts.
 type work struct {
 	file  string // without .txt
 	title string
@@ -25,16 +25,17 @@ var works = []work{
 	{"inaugural", "Lincoln's Second Inaugural Address", 1865},
 }
 
-// maxPiece is how many bytes a document has at the most. Models have a limit too, and read no further: 256 tokens, a thousand
-// letters of English or so, is a common one. And the smaller the pieces, the sharper the searches.
+// maxPiece is the maximal size of a document, in bytes. Embedding models have a limit too, and
+// ignore the text after it: 256 tokens, about a thousand characters of English, is a common one.
+// Small pieces also make searches more precise.
 const maxPiece = 500
 
-// documents are the pieces of a work. The metadata of each tells where it is from, for searches to filter by. Each has an id of its
-// own, so that an upload whose answer is lost can be tried again.
+// documents returns the pieces of a work. Their metadata has what searches filter by. Each has a
+// DocumentID, so that an upload whose response is lost can be sent again.
 func (w work) documents() []*zep.CreateDocumentRequest {
 	text, err := texts.ReadFile("texts/" + w.file + ".txt")
 	if err != nil {
-		panic(err) // it is in the program
+		panic(err) // impossible: the file is embedded
 	}
 	var documents []*zep.CreateDocumentRequest
 	for i, paragraph := range paragraphs(string(text)) {
@@ -49,7 +50,7 @@ func (w work) documents() []*zep.CreateDocumentRequest {
 	return documents
 }
 
-// paragraphs are the paragraphs of a text, each in one line.
+// paragraphs returns the paragraphs of a text, each in one line.
 func paragraphs(text string) []string {
 	var found []string
 	for _, paragraph := range strings.Split(text, "\n\n") {
@@ -60,8 +61,8 @@ func paragraphs(text string) []string {
 	return found
 }
 
-// cuts find where a text may be cut, the best places first: after a sentence, after a part of one, after a word. The cut is behind
-// the group.
+// cuts find where a text may be split, the best places first: after a sentence, after a clause,
+// after a word. The place is the end of the group.
 var cuts = []*regexp.Regexp{
 	regexp.MustCompile(`([.?!]"? )(?:— )?["A-Z]`),
 	regexp.MustCompile(`([;:—] )`),
@@ -69,7 +70,8 @@ var cuts = []*regexp.Regexp{
 	regexp.MustCompile(`( )`),
 }
 
-// pieces cuts a paragraph into pieces of at most size bytes, and a word that is longer makes one by itself.
+// pieces splits a paragraph into pieces of at most size bytes. A longer word is a piece of its
+// own.
 func pieces(paragraph string, size int) []string {
 	var found []string
 	for len(paragraph) > size {
@@ -83,7 +85,8 @@ func pieces(paragraph string, size int) []string {
 	return found
 }
 
-// firstCut is where the first piece of a text that is too long ends. The space behind the piece does not count.
+// firstCut returns where the first piece of a long text ends. The space after the piece does not
+// count.
 func firstCut(text string, size int) int {
 	for _, cut := range cuts {
 		last := 0

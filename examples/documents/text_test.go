@@ -11,7 +11,7 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// TestDocuments: the documents are the texts, no word more or less, in pieces that a server takes.
+// TestDocuments checks that the documents have all words of the texts, in pieces of limited size.
 func TestDocuments(t *testing.T) {
 	t.Parallel()
 	ids := map[string]bool{}
@@ -42,7 +42,8 @@ func TestDocuments(t *testing.T) {
 
 func TestParagraphs(t *testing.T) {
 	t.Parallel()
-	assert.Equal(t, []string{"one line", "two lines", "three"}, paragraphs("one line\n\ntwo\n  lines\n\n\n\nthree\n"))
+	assert.Equal(t, []string{"one line", "two lines", "three"},
+		paragraphs("one line\n\ntwo\n  lines\n\n\n\nthree\n"))
 	assert.Empty(t, paragraphs(" \n\n"))
 }
 
@@ -55,18 +56,30 @@ func TestPieces(t *testing.T) {
 		{"nothing", "", nil},
 		{"just fits", "Twenty letters here.", []string{"Twenty letters here."}},
 		{"sentences", "One. Two. Three. Four. Five.", []string{"One. Two. Three.", "Four. Five."}},
-		{"the space does not count", "Twenty letters here. More.", []string{"Twenty letters here.", "More."}},
+		{
+			"the space does not count", "Twenty letters here. More.",
+			[]string{"Twenty letters here.", "More."},
+		},
 		{"questions and cries", "Who? He! And they, too.", []string{"Who? He!", "And they, too."}},
 		{"words quoted", `He said "one." And "two."`, []string{`He said "one."`, `And "two."`}},
-		{"no end of a sentence", "See p. 12, not p. 13, of it.", []string{"See p. 12,", "not p. 13, of it."}},
-		{"a dash before a sentence", "It is so. — That is so too.", []string{"It is so.", "— That is so too."}},
-		{"clauses", "first a; then b, c, d, e; done", []string{"first a;", "then b, c, d, e;", "done"}},
+		{
+			"no end of a sentence", "See p. 12, not p. 13, of it.",
+			[]string{"See p. 12,", "not p. 13, of it."},
+		},
+		{
+			"a dash before a sentence", "It is so. — That is so too.",
+			[]string{"It is so.", "— That is so too."},
+		},
+		{
+			"clauses", "first a; then b, c, d, e; done",
+			[]string{"first a;", "then b, c, d, e;", "done"},
+		},
 		{"dashes", "we can not — can not ever", []string{"we can not —", "can not ever"}},
 		{"lists", "apples, pears, plums, figs", []string{"apples, pears,", "plums, figs"}},
 		{"words", "no end to this sentence ever", []string{"no end to this", "sentence ever"}},
 		{"a long word", "incomprehensibilities of it", []string{"incomprehensibilities", "of it"}},
 		{"a long word alone", "incomprehensibilities", []string{"incomprehensibilities"}},
-		{"letters of several bytes", "日本語日本語日 日本語", []string{"日本語日本語日", "日本語"}},
+		{"characters of several bytes", "日本語日本語日 日本語", []string{"日本語日本語日", "日本語"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -77,14 +90,16 @@ func TestPieces(t *testing.T) {
 
 func TestWrap(t *testing.T) {
 	t.Parallel()
-	assert.Equal(t, []string{"one two", "three", "incomprehensible", "— — — —", "end"}, wrap("one two three incomprehensible — — — — end", 7))
+	assert.Equal(t, []string{"one two", "three", "incomprehensible", "— — — —", "end"},
+		wrap("one two three incomprehensible — — — — end", 7))
 }
 
-// TestShippedSearches: each asks for something.
-func TestShippedSearches(t *testing.T) {
+// TestSearches_WithoutQueries checks that each search has something to search for.
+func TestSearches_WithoutQueries(t *testing.T) {
 	t.Parallel()
 	for _, search := range searches(nil) {
-		assert.NotEqual(t, zep.SearchDocumentsRequest{Limit: search.request.Limit}, *search.request, search.title)
+		empty := zep.SearchDocumentsRequest{Limit: search.request.Limit}
+		assert.NotEqual(t, empty, *search.request, search.title)
 		assert.Positive(t, search.request.Limit, search.title)
 	}
 }

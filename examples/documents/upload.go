@@ -13,17 +13,21 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// batchSize is how many documents go up in one call. A call takes any number of them, but only between calls can progress be shown.
+// batchSize is the number of documents in a call. A call takes any number of them, but progress
+// can be shown only between calls.
 const batchSize = 10
 
-// upload puts the documents into the collection.
-func upload(ctx context.Context, client *zep.Client, collection string, documents []*zep.CreateDocumentRequest, progress io.Writer) error {
+// upload adds the documents to the collection.
+func upload(
+	ctx context.Context, client *zep.Client, collection string,
+	documents []*zep.CreateDocumentRequest, progress io.Writer,
+) error {
 	bar := newBar(progress, "uploading", len(documents))
 	defer remove(bar)
 	done := 0
 	for batch := range slices.Chunk(documents, batchSize) {
 		if _, err := client.Document.Add(ctx, collection, batch); err != nil {
-			return fmt.Errorf("%d of %d documents are uploaded: %w", done, len(documents), err)
+			return fmt.Errorf("uploaded %d of %d documents: %w", done, len(documents), err)
 		}
 		done += len(batch)
 		_ = bar.Set(done)
@@ -31,13 +35,15 @@ func upload(ctx context.Context, client *zep.Client, collection string, document
 	return nil
 }
 
-// patience is how long the server may take to embed all documents.
-const patience = 2 * time.Minute
+// maxEmbeddingTime is how long the server may take to embed all documents.
+const maxEmbeddingTime = 2 * time.Minute
 
-// awaitEmbeddings waits until all documents are embedded. Zep does that after it has answered the upload, and a search finds what
-// is embedded.
-func awaitEmbeddings(ctx context.Context, client *zep.Client, name string, documents int, s settings) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// awaitEmbeddings waits until all documents are embedded. Zep embeds them after it has answered
+// the upload, and searches need the embeddings.
+func awaitEmbeddings(
+	ctx context.Context, client *zep.Client, name string, documents int, s settings,
+) error {
+	ctx, cancel := context.WithTimeout(ctx, maxEmbeddingTime)
 	defer cancel()
 	bar := newBar(s.progress, "embedding", documents)
 	defer remove(bar)
@@ -54,15 +60,16 @@ func awaitEmbeddings(ctx context.Context, client *zep.Client, name string, docum
 		}
 		switch {
 		case errors.Is(err, context.DeadlineExceeded):
-			return fmt.Errorf("%d of %d documents are embedded (does the server's model make embeddings of %d numbers? see -dimensions): %w",
+			return fmt.Errorf(
+				"embedded %d of %d documents (is -dimensions %d right for the model?): %w",
 				embedded, documents, s.dimensions, err)
 		case err != nil:
-			return fmt.Errorf("%d of %d documents are embedded: %w", embedded, documents, err)
+			return fmt.Errorf("embedded %d of %d documents: %w", embedded, documents, err)
 		}
 	}
 }
 
-// newBar is a bar on w that disappears when it is full, or a silent one if w is nil.
+// newBar returns a bar on w that disappears when it is full, or a silent one if w is nil.
 func newBar(w io.Writer, what string, total int) *progressbar.ProgressBar {
 	if w == nil {
 		return progressbar.DefaultSilent(int64(total))
@@ -72,12 +79,12 @@ func newBar(w io.Writer, what string, total int) *progressbar.ProgressBar {
 		progressbar.OptionSetDescription("  "+what),
 		progressbar.OptionShowCount(),
 		progressbar.OptionSetPredictTime(false),
-		progressbar.OptionSetRenderBlankState(true), // from the start, not from the first answer on
+		progressbar.OptionSetRenderBlankState(true), // show it before the first response
 		progressbar.OptionClearOnFinish(),
 	)
 }
 
-// remove takes a bar away that is not full, so that an error has the line for itself.
+// remove clears a bar that is not full, so that an error is printed on an empty line.
 func remove(bar *progressbar.ProgressBar) {
 	if !bar.IsFinished() {
 		_ = bar.Clear()

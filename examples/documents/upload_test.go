@@ -12,48 +12,54 @@ import (
 	"github.com/zep-go/zep/zeptest"
 )
 
-// TestAServerThatEmbedsLater: the program waits for it, and the bars show for how much.
-func TestAServerThatEmbedsLater(t *testing.T) {
+// TestTour_DelayedEmbeddings checks that the program waits for the embeddings, and the bars.
+func TestTour_DelayedEmbeddings(t *testing.T) {
 	t.Parallel()
 	server, client := newServer(t, zeptest.WithDelayedEnrichment())
 	var out, bars bytes.Buffer
-	looks := 0
+	pauses := 0
 	s := settings{dimensions: 384, progress: &bars, pause: func(ctx context.Context) error {
 		_, bounded := ctx.Deadline()
 		assert.True(t, bounded)
-		if looks++; looks == 3 {
+		if pauses++; pauses == 3 {
 			server.Enrich()
 		}
 		return nil
 	}}
-	require.NoError(t, tell(context.Background(), &out, client, s))
-	assert.Equal(t, 3, looks)
-	assert.Equal(t, story, asStory(t, out.String()))
+	require.NoError(t, tour(context.Background(), &out, client, s))
+	assert.Equal(t, 3, pauses)
+	assert.Equal(t, transcript, withName(t, out.String()))
 
-	for _, want := range []string{"uploading   0%", "(0/54)", "(10/54)", "(50/54)", "embedding   0%"} {
+	for _, want := range []string{
+		"uploading   0%", "(0/54)", "(10/54)", "(50/54)", "embedding   0%",
+	} {
 		assert.Contains(t, bars.String(), want)
 	}
-	// What was drawn last is blanks: nothing stays on the terminal.
+	// The last line is blank: nothing stays on the terminal.
 	drawn := strings.Split(strings.TrimSuffix(bars.String(), "\r"), "\r")
 	assert.Empty(t, strings.TrimSpace(drawn[len(drawn)-1]), "%q", bars.String())
 	requireEmpty(t, client)
 }
 
-// TestAServerThatNeverEmbeds: its model may make embeddings of another length, and then waiting has to end.
-func TestAServerThatNeverEmbeds(t *testing.T) {
+// TestTour_NoEmbeddings checks that the wait ends, for a server whose model has other dimensions.
+func TestTour_NoEmbeddings(t *testing.T) {
 	t.Parallel()
 	_, client := newServer(t)
 	var bars bytes.Buffer
-	s := settings{dimensions: 1536, progress: &bars, pause: func(context.Context) error { return context.DeadlineExceeded }}
-	err := tell(context.Background(), new(bytes.Buffer), client, s)
+	s := settings{
+		dimensions: 1536,
+		progress:   &bars,
+		pause:      func(context.Context) error { return context.DeadlineExceeded },
+	}
+	err := tour(context.Background(), new(bytes.Buffer), client, s)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	assert.ErrorContains(t, err, "0 of 54 documents are embedded (does the server's model make embeddings of 1536 numbers? see -dimensions)")
+	assert.ErrorContains(t, err, "embedded 0 of 54 documents (is -dimensions 1536 right")
 	drawn := strings.Split(strings.TrimSuffix(bars.String(), "\r"), "\r")
 	assert.Empty(t, strings.TrimSpace(drawn[len(drawn)-1]), "%q", bars.String())
 	requireEmpty(t, client)
 }
 
-func TestPauseEndsWithTheContext(t *testing.T) {
+func TestPause_Canceled(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

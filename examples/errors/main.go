@@ -1,8 +1,8 @@
-// Errors shows what goes wrong with a call, and how to match it.
+// Errors makes calls fail in many ways, and shows how to match the errors.
 //
 //	go run ./examples/errors
 //
-// It needs no Zep server: it starts one in this process, and makes it fail on demand.
+// It needs no Zep server: it starts one in its own process, which fails on demand.
 package main
 
 import (
@@ -25,13 +25,14 @@ func main() {
 	}
 }
 
-// advice is how a program tells errors apart: with errors.Is, the most urgent first. It matches what it can act on, and no texts.
+// advice shows how a program tells errors apart: with errors.Is, the most specific first. It
+// matches what it can act on, and no texts.
 func advice(err error) string {
 	switch {
 	case err == nil:
-		return "go on"
+		return "continue"
 	case errors.Is(err, zep.ErrInvalidID):
-		return "choose another id; nothing was sent"
+		return "use another id; nothing was sent"
 	case errors.Is(err, zep.ErrNotFound):
 		return "add it first"
 	case errors.Is(err, zep.ErrAlreadyExists):
@@ -43,25 +44,28 @@ func advice(err error) string {
 	case errors.Is(err, zep.ErrTooLarge):
 		return "send less at once"
 	case errors.Is(err, zep.ErrBadRequest):
-		return "mend the request"
+		return "correct the request"
 	case errors.Is(err, zep.ErrRateLimited):
-		return "come back later, and more slowly"
+		return "retry later, at a lower rate"
 	case errors.Is(err, context.DeadlineExceeded):
-		return "allow more time, or do without an answer"
+		return "allow more time, or do without a response"
 	case errors.Is(err, context.Canceled):
-		return "nothing: somebody called it off"
+		return "do nothing: the caller canceled"
 	case errors.Is(err, zep.ErrServer):
-		return "tell whoever runs the server"
+		return "check the log of the server"
 	default:
-		return "look at the network"
+		return "check the network"
 	}
 }
 
-// A lesson is a call that fails, or does not.
-type lesson struct {
+// call is a call to the API, without its result.
+type call func(context.Context) error
+
+// scenario is a call, and a fault of the server.
+type scenario struct {
 	title string
 	fault zeptest.Fault
-	call  func(context.Context) error
+	call  call
 }
 
 func run(ctx context.Context, w io.Writer) error {
@@ -82,39 +86,46 @@ func run(ctx context.Context, w io.Writer) error {
 	if _, err := client.User.Add(ctx, &zep.CreateUserRequest{UserID: "jane"}); err != nil {
 		return err
 	}
-	get := func(client *zep.Client, id string, opts ...zep.RequestOption) func(context.Context) error {
+	get := func(client *zep.Client, id string, opts ...zep.RequestOption) call {
 		return func(ctx context.Context) error {
 			_, err := client.User.Get(ctx, id, opts...)
 			return err
 		}
 	}
-	add := func(id string) func(context.Context) error {
+	add := func(id string) call {
 		return func(ctx context.Context) error {
 			_, err := client.User.Add(ctx, &zep.CreateUserRequest{UserID: id})
 			return err
 		}
 	}
 
-	for _, lesson := range []lesson{
-		{title: "a user who is not there", call: get(client, "joe")},
-		{title: "a user who is there already", call: add("jane")},
-		{title: "an id that no request can carry", call: get(client, "../jane")},
-		{title: "no id", call: get(client, "")},
-		{title: "a session of a user who is not there", call: func(ctx context.Context) error {
-			_, err := client.Session.Add(ctx, &zep.CreateSessionRequest{SessionID: "chat", UserID: "joe"})
+	for _, scenario := range []scenario{
+		{title: "a user that does not exist", call: get(client, "joe")},
+		{title: "a user that exists already", call: add("jane")},
+		{title: "an id that a URL cannot contain", call: get(client, "../jane")},
+		{title: "an empty id", call: get(client, "")},
+		{title: "a session for a user that does not exist", call: func(ctx context.Context) error {
+			_, err := client.Session.Add(ctx, &zep.CreateSessionRequest{
+				SessionID: "chat",
+				UserID:    "joe",
+			})
 			return err
 		}},
 		{title: "the wrong API key", call: get(wrongKey, "jane")},
 		{title: "the wrong base URL", call: get(wrongPath, "jane")},
 		{
-			title: "a proxy that limits, four times",
+			title: "a rate limit, in every attempt",
 			fault: zeptest.Fault{Status: 429, Body: "slow down\n", Times: 4},
 			call:  get(client, "jane"),
 		},
 		{
-			title: "a proxy that limits for longer than the call may take", // it gives up at once
-			fault: zeptest.Fault{Status: 429, Body: "slow down\n", Header: http.Header{"Retry-After": {"20"}}},
-			call:  get(client, "jane", zep.RequestTimeout(10*time.Second)),
+			title: "a rate limit that lasts longer than the timeout", // fails at once
+			fault: zeptest.Fault{
+				Status: 429,
+				Body:   "slow down\n",
+				Header: http.Header{"Retry-After": {"20"}},
+			},
+			call: get(client, "jane", zep.RequestTimeout(10*time.Second)),
 		},
 		{
 			title: "a server that hangs",
@@ -122,7 +133,7 @@ func run(ctx context.Context, w io.Writer) error {
 			call:  get(client, "jane", zep.RequestTimeout(200*time.Millisecond)),
 		},
 		{
-			title: "a call that is called off",
+			title: "a canceled call",
 			call: func(ctx context.Context) error {
 				ctx, cancel := context.WithCancel(ctx)
 				cancel()
@@ -130,34 +141,35 @@ func run(ctx context.Context, w io.Writer) error {
 			},
 		},
 		{
-			title: "a write that the server fails at", // not tried again: it may have been done
+			title: "a write that fails on the server", // not sent again: it may have been executed
 			fault: zeptest.Fault{Status: 500, Body: "failed to write: disk full\n"},
 			call:  add("joe"),
 		},
 		{
-			title: "a read that the server fails at, once", // tried again
+			title: "a read that fails on the server once", // sent again
 			fault: zeptest.Fault{Status: 500},
 			call:  get(client, "jane"),
 		},
 		{
-			title: "a write whose answer is lost", // tried again, and found done
+			title: "a write whose response is lost", // sent again; the user is found to exist
 			fault: zeptest.Fault{Status: 502, Apply: true},
 			call:  add("joe"),
 		},
 	} {
-		fmt.Fprintf(w, "%s\n", lesson.title)
-		if lesson.fault.Status != 0 || lesson.fault.Delay != 0 {
-			server.Inject(lesson.fault)
+		fmt.Fprintf(w, "%s\n", scenario.title)
+		if scenario.fault.Status != 0 || scenario.fault.Delay != 0 {
+			server.Inject(scenario.fault)
 		}
 		before := server.Requests()
-		err := lesson.call(ctx)
+		err := scenario.call(ctx)
 		if err != nil {
 			fmt.Fprintf(w, "  error     %v\n", err)
 		}
-		// What no sentinel tells is in the *zep.Error.
-		var answer *zep.Error
-		if errors.As(err, &answer) {
-			fmt.Fprintf(w, "  details   status %d, %q, Retry-After %q\n", answer.StatusCode, answer.Message, answer.Header.Get("Retry-After"))
+		// The *zep.Error has the details.
+		var details *zep.Error
+		if errors.As(err, &details) {
+			fmt.Fprintf(w, "  details   status %d, %q, Retry-After %q\n",
+				details.StatusCode, details.Message, details.Header.Get("Retry-After"))
 		}
 		fmt.Fprintf(w, "  requests  %d\n  advice    %s\n\n", server.Requests()-before, advice(err))
 	}

@@ -13,27 +13,31 @@ import (
 	"github.com/zep-go/zep/examples/mocking"
 )
 
-// The real thing fits where the fake goes.
+// The SDK's service implements the interface too.
 var _ mocking.Users = (*zep.UserService)(nil)
 
-// fakeUsers is a fake by hand: a map, and an error to answer with.
+// fakeUsers is a fake written by hand: a map, and an error to return.
 type fakeUsers struct {
 	users map[string]*zep.User
 	err   error
 }
 
-func (f fakeUsers) Get(_ context.Context, userID string, _ ...zep.RequestOption) (*zep.User, error) {
+func (f fakeUsers) Get(
+	_ context.Context, userID string, _ ...zep.RequestOption,
+) (*zep.User, error) {
 	if f.err != nil {
 		return nil, f.err
 	}
 	user, ok := f.users[userID]
 	if !ok {
-		return nil, zep.ErrNotFound // errors.Is finds it as it finds it in an *Error
+		return nil, zep.ErrNotFound // errors.Is matches it like a *zep.Error
 	}
 	return user, nil
 }
 
-func (f fakeUsers) Update(ctx context.Context, req *zep.UpdateUserRequest, _ ...zep.RequestOption) (*zep.User, error) {
+func (f fakeUsers) Update(
+	ctx context.Context, req *zep.UpdateUserRequest, _ ...zep.RequestOption,
+) (*zep.User, error) {
 	user, err := f.Get(ctx, req.UserID)
 	if err != nil {
 		return nil, err
@@ -45,7 +49,7 @@ func (f fakeUsers) Update(ctx context.Context, req *zep.UpdateUserRequest, _ ...
 	return user, nil
 }
 
-func TestGreetWithFake(t *testing.T) {
+func TestGreet_Fake(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	jane := &zep.User{UserID: "jane", FirstName: "Jane"}

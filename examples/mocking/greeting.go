@@ -1,8 +1,9 @@
-// Package mocking is a small service of a consumer's, and three ways to test such a service without a Zep server:
+// Package mocking is a small service that uses the SDK, and shows three ways to test one without a
+// Zep server:
 //
-//   - a fake written by hand, for the service's own logic: fake_test.go
-//   - httpmock on the http.Client, for answers that are known to the letter: httpmock_test.go
-//   - zeptest, for the service and Zep together, with failures on demand: zeptest_test.go
+//   - a fake written by hand, for the logic of the service: fake_test.go
+//   - httpmock on the http.Client, for exact requests and responses: httpmock_test.go
+//   - zeptest, for the service together with Zep, and for failures: zeptest_test.go
 package mocking
 
 import (
@@ -13,13 +14,14 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// Users is what a Greeter needs of Zep, and no more: few methods are quickly faked. *zep.UserService has them.
+// Users has the methods that a Greeter needs, and no more: a small interface is easy to fake.
+// *zep.UserService implements it.
 type Users interface {
-	Get(ctx context.Context, userID string, opts ...zep.RequestOption) (*zep.User, error)
-	Update(ctx context.Context, req *zep.UpdateUserRequest, opts ...zep.RequestOption) (*zep.User, error)
+	Get(context.Context, string, ...zep.RequestOption) (*zep.User, error)
+	Update(context.Context, *zep.UpdateUserRequest, ...zep.RequestOption) (*zep.User, error)
 }
 
-// A Greeter greets users, and remembers whom it greeted.
+// Greeter greets users, and stores in their metadata that it did.
 type Greeter struct{ Users Users }
 
 // Greet returns a greeting for a user, or for a stranger if there is no such user.
@@ -34,7 +36,10 @@ func (g Greeter) Greet(ctx context.Context, userID string) (string, error) {
 	if user.Metadata["greeted"] == true {
 		return fmt.Sprintf("Welcome back, %s.", user.FirstName), nil
 	}
-	_, err = g.Users.Update(ctx, &zep.UpdateUserRequest{UserID: userID, Metadata: zep.Metadata{"greeted": true}})
+	_, err = g.Users.Update(ctx, &zep.UpdateUserRequest{
+		UserID:   userID,
+		Metadata: zep.Metadata{"greeted": true},
+	})
 	if err != nil {
 		return "", fmt.Errorf("greet: %w", err)
 	}

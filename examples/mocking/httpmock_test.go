@@ -13,8 +13,9 @@ import (
 	"github.com/zep-go/zep/examples/mocking"
 )
 
-// TestGreetWithHTTPMock mocks the wire: a transport of the test's own, so that tests can run side by side.
-func TestGreetWithHTTPMock(t *testing.T) {
+// TestGreet_HTTPMock mocks the transport. Each test has its own, so that tests can run in
+// parallel.
+func TestGreet_HTTPMock(t *testing.T) {
 	t.Parallel()
 	const jane = "http://zep.test/api/v1/user/jane@example.com"
 	ctx := context.Background()
@@ -22,20 +23,22 @@ func TestGreetWithHTTPMock(t *testing.T) {
 	client, err := zep.NewClient(
 		zep.WithBaseURL("http://zep.test"),
 		zep.WithHTTPClient(&http.Client{Transport: mock}),
-		zep.WithMaxAttempts(1), // a missing responder is an error of the network, and those are tried again
+		zep.WithMaxAttempts(1), // a missing responder is a network error, which is retried
 	)
 	require.NoError(t, err)
 	greeter := mocking.Greeter{Users: client.User}
 
-	mock.RegisterResponder("GET", jane, httpmock.NewStringResponder(200, `{"user_id": "jane@example.com", "first_name": "Jane"}`))
-	mock.RegisterMatcherResponder("PATCH", jane, httpmock.BodyContainsString(`"metadata":{"greeted":true}`),
+	mock.RegisterResponder("GET", jane, httpmock.NewStringResponder(200,
+		`{"user_id": "jane@example.com", "first_name": "Jane"}`))
+	mock.RegisterMatcherResponder("PATCH", jane,
+		httpmock.BodyContainsString(`"metadata":{"greeted":true}`),
 		httpmock.NewStringResponder(200, `{"user_id": "jane@example.com"}`))
 	greeting, err := greeter.Greet(ctx, "jane@example.com")
 	require.NoError(t, err)
 	assert.Equal(t, "Welcome, Jane.", greeting)
 	assert.Equal(t, 2, mock.GetTotalCallCount())
 
-	// Zep's errors are text, and a wrong path is a 404 too: only "not found" is a user who is not there.
+	// Zep's errors are text. A wrong path is a 404 too: only "not found" is a missing user.
 	mock.RegisterResponder("GET", jane, httpmock.NewStringResponder(404, "not found\n"))
 	greeting, err = greeter.Greet(ctx, "jane@example.com")
 	require.NoError(t, err)

@@ -12,7 +12,7 @@ import (
 	"github.com/zep-go/zep/zeptest"
 )
 
-// newGreeter is a greeter on a Zep server of the test's own, on which Jane is.
+// newGreeter returns a greeter with a Zep server of its own, on which the user jane exists.
 func newGreeter(t *testing.T) (mocking.Greeter, *zep.Client, *zeptest.Server) {
 	t.Helper()
 	server := zeptest.NewServer()
@@ -26,7 +26,7 @@ func newGreeter(t *testing.T) (mocking.Greeter, *zep.Client, *zeptest.Server) {
 	return mocking.Greeter{Users: client.User}, client, server
 }
 
-func TestGreetWithServer(t *testing.T) {
+func TestGreet_Server(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	greeter, client, _ := newGreeter(t)
@@ -44,12 +44,12 @@ func TestGreetWithServer(t *testing.T) {
 	assert.Equal(t, "Hello, stranger.", greeting)
 }
 
-func TestGreetOverABadNetwork(t *testing.T) {
+func TestGreet_BadNetwork(t *testing.T) {
 	t.Parallel()
 	greeter, client, server := newGreeter(t)
 	server.Inject(
-		zeptest.Fault{Method: "GET", Status: 503},              // busy
-		zeptest.Fault{Method: "PATCH", Cut: true, Apply: true}, // done, but the answer is lost
+		zeptest.Fault{Method: "GET", Status: 503},              // overloaded
+		zeptest.Fault{Method: "PATCH", Cut: true, Apply: true}, // executed, no response
 	)
 	greeting, err := greeter.Greet(context.Background(), "jane")
 	require.NoError(t, err)
@@ -59,7 +59,7 @@ func TestGreetOverABadNetwork(t *testing.T) {
 	assert.Equal(t, true, user.Metadata["greeted"])
 }
 
-func TestGreetWithoutAServer(t *testing.T) {
+func TestGreet_ServerDown(t *testing.T) {
 	t.Parallel()
 	greeter, _, server := newGreeter(t)
 	server.Inject(zeptest.Fault{Status: 503, Times: -1})

@@ -2,8 +2,9 @@
 //
 //	go run ./examples/quickstart
 //
-// It starts a Zep server of its own, in this process. With ZEP_API_URL set (and ZEP_API_KEY, if that server asks for one) it
-// talks to that server, whatever is on it, and deletes what it added.
+// Without ZEP_API_URL the program starts a Zep server in its own process. With ZEP_API_URL (and
+// ZEP_API_KEY, if that server requires one) it runs on that server, whatever records it has, and
+// deletes what it added.
 package main
 
 import (
@@ -31,7 +32,7 @@ func main() {
 }
 
 func run(ctx context.Context, w io.Writer) error {
-	client, stop, err := demo.Client() // yours: zep.NewClient()
+	client, stop, err := demo.Client() // your program calls zep.NewClient
 	if err != nil {
 		return err
 	}
@@ -40,16 +41,16 @@ func run(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "Zep %s is there.\n", health.Version)
-	return tell(ctx, w, client)
+	fmt.Fprintf(w, "Connected to Zep %s.\n", health.Version)
+	return tour(ctx, w, client)
 }
 
-// readers is how many users there are beside Jane: enough for a few chunks.
+// readers is the number of users beside Jane: enough for a few chunks.
 const readers = 250
 
-// tell tells the story, and deletes whom it added, however it ends.
-func tell(ctx context.Context, w io.Writer, client *zep.Client) (err error) {
-	mark := fmt.Sprintf("%08x", rand.Uint32()) // makes the ids new on any server
+// tour makes all calls, and deletes the users that it added, even after a failure.
+func tour(ctx context.Context, w io.Writer, client *zep.Client) (err error) {
+	mark := fmt.Sprintf("%08x", rand.Uint32()) // makes the ids unique on any server
 	jane := "jane-" + mark + "@example.com"
 	ids := []string{jane}
 	for i := range readers {
@@ -68,10 +69,10 @@ func tell(ctx context.Context, w io.Writer, client *zep.Client) (err error) {
 	if err := walk(ctx, w, client, ids, mark); err != nil {
 		return err
 	}
-	return leave(ctx, w, client, jane)
+	return signOff(ctx, w, client, jane)
 }
 
-// signUp adds a user, reads her back, and updates her.
+// signUp adds a user, reads it back, and updates it.
 func signUp(ctx context.Context, w io.Writer, client *zep.Client, jane string) error {
 	fmt.Fprintf(w, "\nJane signs up.\n")
 	added, err := client.User.Add(ctx, &zep.CreateUserRequest{
@@ -79,12 +80,16 @@ func signUp(ctx context.Context, w io.Writer, client *zep.Client, jane string) e
 		Email:     jane,
 		FirstName: "Jane",
 		LastName:  "Doe",
-		Metadata:  zep.Metadata{"plan": "free", "address": map[string]any{"city": "Oslo", "country": "NO"}},
+		Metadata: zep.Metadata{
+			"plan":    "free",
+			"address": map[string]any{"city": "Oslo", "country": "NO"},
+		},
 	})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "  added    %s %s as %s, row %d\n", added.FirstName, added.LastName, added.UserID, added.ID)
+	fmt.Fprintf(w, "  added    %s %s as %s, row %d\n",
+		added.FirstName, added.LastName, added.UserID, added.ID)
 
 	user, err := client.User.Get(ctx, jane)
 	if err != nil {
@@ -92,7 +97,7 @@ func signUp(ctx context.Context, w io.Writer, client *zep.Client, jane string) e
 	}
 	fmt.Fprintf(w, "  got      %s\n", describe(user))
 
-	// An update merges: what it does not name stays.
+	// An update is merged: other fields and metadata keys stay as they are.
 	user, err = client.User.Update(ctx, &zep.UpdateUserRequest{
 		UserID:   jane,
 		LastName: "Roe",
@@ -107,11 +112,11 @@ func signUp(ctx context.Context, w io.Writer, client *zep.Client, jane string) e
 	if !errors.Is(err, zep.ErrAlreadyExists) {
 		return fmt.Errorf("added twice: %w", err)
 	}
-	fmt.Fprintf(w, "  again?   no: her id is taken (zep.ErrAlreadyExists)\n")
+	fmt.Fprintf(w, "  refused  a second user with that id (zep.ErrAlreadyExists)\n")
 	return nil
 }
 
-// A profile is what this program keeps in a user's metadata.
+// profile is the metadata of a user.
 type profile struct {
 	Plan    string
 	Address struct{ City, Country string }
@@ -122,10 +127,11 @@ func describe(user *zep.User) string {
 	if err := user.Metadata.Decode(&p); err != nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("%s %s of %s, %s, on the %s plan", user.FirstName, user.LastName, p.Address.City, p.Address.Country, p.Plan)
+	return fmt.Sprintf("%s %s of %s, %s, on the %s plan",
+		user.FirstName, user.LastName, p.Address.City, p.Address.Country, p.Plan)
 }
 
-// talk adds two sessions of a user, and reads them in every way there is.
+// talk adds two sessions of a user, updates, gets, lists and deletes.
 func talk(ctx context.Context, w io.Writer, client *zep.Client, jane, mark string) error {
 	fmt.Fprintf(w, "\nShe begins two conversations.\n")
 	for _, topic := range []string{"books", "travel"} {
@@ -147,7 +153,8 @@ func talk(ctx context.Context, w io.Writer, client *zep.Client, jane, mark strin
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "  updated  session %s: topic %v, closed %v\n", session.SessionID, session.Metadata["topic"], session.Metadata["closed"])
+	fmt.Fprintf(w, "  updated  session %s: topic %v, closed %v\n",
+		session.SessionID, session.Metadata["topic"], session.Metadata["closed"])
 
 	session, err = client.Session.Get(ctx, "travel-"+mark)
 	if err != nil {
@@ -159,7 +166,7 @@ func talk(ctx context.Context, w io.Writer, client *zep.Client, jane, mark strin
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "  Jane has %d sessions\n", len(sessions))
+	fmt.Fprintf(w, "  listed   %d sessions of Jane\n", len(sessions))
 
 	if err := client.Session.Delete(ctx, "books-"+mark); err != nil {
 		return err
@@ -167,20 +174,20 @@ func talk(ctx context.Context, w io.Writer, client *zep.Client, jane, mark strin
 	if sessions, err = client.User.GetSessions(ctx, jane); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "  deleted  session books-%s: she has %d left\n", mark, len(sessions))
+	fmt.Fprintf(w, "  deleted  session books-%s: %d left\n", mark, len(sessions))
 	return nil
 }
 
-// walk adds the readers, and lists them in three ways.
+// walk adds the readers, and reads them in three ways.
 func walk(ctx context.Context, w io.Writer, client *zep.Client, ids []string, mark string) error {
-	fmt.Fprintf(w, "\n%d readers follow.\n", readers)
+	fmt.Fprintf(w, "\n%d readers sign up.\n", readers)
 	for _, id := range ids[1:] {
 		if _, err := client.User.Add(ctx, &zep.CreateUserRequest{UserID: id}); err != nil {
 			return err
 		}
 	}
 
-	// One page: a cursor is the row number of the record before it.
+	// One page: the cursor is the row id of the record before the page.
 	jane, err := client.User.Get(ctx, ids[0])
 	if err != nil {
 		return err
@@ -193,40 +200,40 @@ func walk(ctx context.Context, w io.Writer, client *zep.Client, ids []string, ma
 		fmt.Fprintf(w, "  listed   %s\n", user.UserID)
 	}
 
-	// All of them, a chunk of 100 at a time. Others may be on the server too.
+	// All users, in chunks of 100. The server may have other users too.
 	found := 0
 	for users, err := range client.User.ListChunked(ctx, 100) {
 		if err != nil {
 			return err
 		}
-		ours := 0
+		n := 0
 		for _, user := range users {
 			if strings.Contains(user.UserID, mark) {
-				ours++
+				n++
 			}
 		}
-		if found += ours; ours > 0 {
-			fmt.Fprintf(w, "  walked   a chunk with %d of us\n", ours)
+		if found += n; n > 0 {
+			fmt.Fprintf(w, "  walked   a chunk with %d of them\n", n)
 		}
 	}
-	fmt.Fprintf(w, "  We are %d.\n", found)
+	fmt.Fprintf(w, "  found    %d users, with Jane\n", found)
 
-	// All of them, one by one. A break ends the walk.
+	// All users, one by one. A break ends the walk.
 	for user, err := range client.User.All(ctx) {
 		if err != nil {
 			return err
 		}
 		if strings.Contains(user.UserID, mark) {
-			fmt.Fprintf(w, "  The first of us is %s.\n", user.UserID)
+			fmt.Fprintf(w, "  first    %s\n", user.UserID)
 			break
 		}
 	}
 	return nil
 }
 
-// leave deletes a user, and shows that she is gone, with her sessions.
-func leave(ctx context.Context, w io.Writer, client *zep.Client, jane string) error {
-	fmt.Fprintf(w, "\nJane leaves.\n")
+// signOff deletes a user, and shows that its sessions are gone with it.
+func signOff(ctx context.Context, w io.Writer, client *zep.Client, jane string) error {
+	fmt.Fprintf(w, "\nJane signs off.\n")
 	if err := client.User.Delete(ctx, jane); err != nil {
 		return err
 	}
@@ -242,11 +249,11 @@ func leave(ctx context.Context, w io.Writer, client *zep.Client, jane string) er
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "  She has %d sessions left. The readers leave too.\n", len(sessions))
+	fmt.Fprintf(w, "  listed   %d sessions of Jane\n", len(sessions))
 	return nil
 }
 
-// deleteAll deletes users. Who is not there, or was never added, is no error.
+// deleteAll deletes users. A user that does not exist is no error.
 func deleteAll(ctx context.Context, client *zep.Client, ids []string) error {
 	for _, id := range ids {
 		if err := client.User.Delete(ctx, id); err != nil && !errors.Is(err, zep.ErrNotFound) {

@@ -1,11 +1,13 @@
-// Package chaos puts a failing network, and failing proxies, between a client and an HTTP server: on a loopback port it
-// answers for the server, and spoils a share of the exchanges.
+// Package chaos provides a reverse proxy that simulates a failing network and failing proxies: it
+// listens on a loopback port in front of an HTTP server, and injects faults into a share of the
+// exchanges.
 //
 // # Seeds
 //
-// What happens to an exchange is drawn from the proxy's seed, the label of the call that it belongs to ([Header]) and how many
-// exchanges of that call came before, and from nothing else. So with labels that do not depend on time, every call meets
-// the same faults in every run of a seed, whatever the order in which goroutines and connections get their turn.
+// The fault of an exchange depends only on the proxy's seed, on the label of the call that it
+// belongs to ([Header]), and on the number of earlier exchanges of that call. So with labels that
+// do not depend on time, every call has the same faults in every run with a seed, however
+// goroutines and connections are scheduled.
 package chaos
 
 import (
@@ -23,65 +25,67 @@ import (
 	"time"
 )
 
-// Header carries the label of the call that a request belongs to. A request without it belongs to a call labelled with its
-// method and path.
+// Header carries the label of the call that a request belongs to. Without it the label is the
+// method and the path.
 const Header = "X-Chaos-Call"
 
-// A Proof is what an exchange tells the client that took part in it.
+// Proof is what the client can conclude from an exchange.
 type Proof string
 
 const (
-	Answered Proof = "answered" // the server's own answer, whole
-	Undone   Proof = "undone"   // the request was not carried out
-	Unknown  Proof = "unknown"  // it may have been
-	Failed   Proof = "failed"   // a 500: it may have been, and trying again may not help
+	Answered Proof = "answered" // the client has the server's whole response
+	Undone   Proof = "undone"   // the request was not executed
+	Unknown  Proof = "unknown"  // the request may have been executed
+	Failed   Proof = "failed"   // a 500: it may have been executed, and a retry may not help
 )
 
-// An Exchange is what the proxy did with one request.
+// Exchange is what the proxy did with one request.
 type Exchange struct {
 	Method, Path string
 
-	Fault  string // its name; "" for none
+	Fault  string // the fault's name; "" for none
 	Proof  Proof
-	Status int // of the server's answer, which may not be what the client got; 0 if the request was kept from the server
+	Status int // of the server's response, not of the client's; 0 if the server got no request
 
-	// NotBefore is when a Retry-After in the answer ends, zero without one.
+	// NotBefore is when the response's Retry-After ends; the zero time without one.
 	NotBefore time.Time
 	Began     time.Time
 }
 
-// Done says that the server carried the request out.
+// Done reports whether the server executed the request.
 func (x Exchange) Done() bool { return x.Status/100 == 2 }
 
-// String is one line for a failed test.
+// String returns one line, for failed tests.
 func (x Exchange) String() string {
-	did := "kept from the server"
+	server := "not forwarded"
 	if x.Status != 0 {
-		did = fmt.Sprintf("server: %d", x.Status)
+		server = fmt.Sprintf("server: %d", x.Status)
 	}
-	return strings.TrimSpace(fmt.Sprintf("%s %s (%s, %s) %s", x.Method, x.Path, did, x.Proof, x.Fault))
+	return strings.TrimSpace(
+		fmt.Sprintf("%s %s (%s, %s) %s", x.Method, x.Path, server, x.Proof, x.Fault))
 }
 
-// A Call is a client's call, with all its attempts, while [Proxy.Watch] is watching it.
+// Call is a client's call, with the exchanges of all its attempts: see [Proxy.Watch].
 type Call struct {
 	Label string
 
-	// Cancel makes faults possible in which the caller gives up in mid-exchange.
+	// Cancel cancels the call. Without it there are no faults in which the caller cancels during
+	// an exchange.
 	Cancel func()
 
-	// Late makes those possible as well in which the server gets the request after that.
+	// Late allows faults in which the server handles the request after the caller canceled.
 	Late bool
 
-	// Patient makes those possible after which the client has to wait for up to a second.
+	// Patient allows faults after which the client has to wait for up to a second.
 	Patient bool
 
 	mu        sync.Mutex
 	count     int
 	exchanges []*Exchange
-	cancelled bool
+	canceled  bool
 }
 
-// Exchanges are those so far, in the order in which they began.
+// Exchanges returns the exchanges so far, in the order in which they began.
 func (c *Call) Exchanges() []Exchange {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -92,14 +96,14 @@ func (c *Call) Exchanges() []Exchange {
 	return exchanges
 }
 
-// Cancelled says that a fault has called Cancel.
+// Cancelled reports whether a fault called Cancel.
 func (c *Call) Cancelled() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.cancelled
+	return c.canceled
 }
 
-// A Proxy stands before a server. Make one with [New], and close it.
+// Proxy is a reverse proxy that injects faults. [New] starts one; close it after use.
 type Proxy struct {
 	URL string
 
@@ -108,7 +112,7 @@ type Proxy struct {
 	share  float64
 	http   *httptest.Server
 	done   chan struct{}
-	active sync.WaitGroup // handlers; each is added while the HTTP server still counts its connection
+	active sync.WaitGroup // handlers, each added while the HTTP server still counts its connection
 
 	mu     sync.Mutex
 	closed bool
@@ -117,19 +121,24 @@ type Proxy struct {
 	total  int
 }
 
-// New starts a proxy for a server. The share, from 0 to 1, is how many of the exchanges are spoiled; a tenth as many are
-// delayed, and a twentieth as many are the last of their connection, without a word about it.
+// New starts a proxy in front of a server. The share, from 0 to 1, of the exchanges gets a fault.
+// A tenth as many are delayed. After a twentieth as many the proxy closes the connection, without
+// having announced it.
 func New(server http.Handler, seed uint64, share float64) *Proxy {
 	p := &Proxy{
-		server: server, seed: seed, share: share,
-		done: make(chan struct{}), calls: map[string]*Call{}, counts: map[string]int{},
+		server: server,
+		seed:   seed,
+		share:  share,
+		done:   make(chan struct{}),
+		calls:  map[string]*Call{},
+		counts: map[string]int{},
 	}
 	p.http = httptest.NewServer(p)
 	p.URL = p.http.URL
 	return p
 }
 
-// Close ends the proxy. When it returns, nothing reaches the server any more.
+// Close stops the proxy. After it returned, no request reaches the server.
 func (p *Proxy) Close() {
 	p.mu.Lock()
 	closed := p.closed
@@ -143,7 +152,7 @@ func (p *Proxy) Close() {
 	p.active.Wait()
 }
 
-// Watch makes the proxy note the exchanges of a call until the returned function is called.
+// Watch makes the proxy record the exchanges of a call, until unwatch is called.
 func (p *Proxy) Watch(call *Call) (unwatch func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -158,14 +167,14 @@ func (p *Proxy) Watch(call *Call) (unwatch func()) {
 	}
 }
 
-// Counts are how many exchanges there were, and how many met with each fault.
+// Counts returns the number of exchanges, and of those with each fault.
 func (p *Proxy) Counts() (exchanges int, faults map[string]int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.total, maps.Clone(p.counts)
 }
 
-// ServeHTTP is one exchange.
+// ServeHTTP handles one exchange.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.active.Add(1)
 	defer p.active.Done()
@@ -183,9 +192,15 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	call.mu.Lock()
 	random := p.random(label, call.count)
 	f := p.draw(random, call)
-	noted := &Exchange{Method: r.Method, Path: r.URL.Path, Fault: f.name, Proof: f.proof, Began: time.Now()}
+	recorded := &Exchange{
+		Method: r.Method,
+		Path:   r.URL.Path,
+		Fault:  f.name,
+		Proof:  f.proof,
+		Began:  time.Now(),
+	}
 	call.count++
-	call.exchanges = append(call.exchanges, noted)
+	call.exchanges = append(call.exchanges, recorded)
 	call.mu.Unlock()
 	p.mu.Lock()
 	p.total++
@@ -194,11 +209,18 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	p.mu.Unlock()
 
-	x := &exchange{proxy: p, call: call, noted: noted, random: random, w: w, r: r}
+	x := &exchange{
+		proxy:    p,
+		call:     call,
+		recorded: recorded,
+		random:   random,
+		w:        w,
+		r:        r,
+	}
 	if !f.unread {
 		var err error
 		if x.body, err = io.ReadAll(r.Body); err != nil {
-			x.cut() // the client did not send all of it
+			x.cut() // the client did not send the whole body
 			return
 		}
 	}
@@ -208,7 +230,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.do(x)
 }
 
-// draw decides on a fault. The same numbers lead to the same fault for a call with the same choices.
+// draw chooses a fault among those that the call allows.
 func (p *Proxy) draw(random *rand.Rand, call *Call) *fault {
 	switch roll := random.Float64(); {
 	case roll < p.share:
@@ -223,7 +245,7 @@ func (p *Proxy) draw(random *rand.Rand, call *Call) *fault {
 		n := random.IntN(weights)
 		for i := range faults {
 			if n -= faults[i].weight; n < 0 {
-				if f := &faults[i]; (!f.cancels || call.Cancel != nil) && (!f.late || call.Late) && (!f.slow || call.Patient) {
+				if f := &faults[i]; call.allows(f) {
 					return f
 				}
 				break
@@ -232,7 +254,11 @@ func (p *Proxy) draw(random *rand.Rand, call *Call) *fault {
 	}
 }
 
-// random is where the decisions about the nth exchange of a call come from.
+func (c *Call) allows(f *fault) bool {
+	return (!f.cancels || c.Cancel != nil) && (!f.late || c.Late) && (!f.slow || c.Patient)
+}
+
+// random returns the source of the decisions about the nth exchange of a call.
 func (p *Proxy) random(label string, n int) *rand.Rand {
 	h := fnv.New64a()
 	_, _ = io.WriteString(h, label)
@@ -240,38 +266,39 @@ func (p *Proxy) random(label string, n int) *rand.Rand {
 	return rand.New(rand.NewPCG(p.seed, h.Sum64()))
 }
 
-// An exchange is a request on its way through the proxy.
+// exchange is a request that the proxy is handling.
 type exchange struct {
-	proxy  *Proxy
-	call   *Call
-	noted  *Exchange
-	random *rand.Rand
-	w      http.ResponseWriter
-	r      *http.Request
-	body   []byte
-	answer *httptest.ResponseRecorder // the server's
+	proxy    *Proxy
+	call     *Call
+	recorded *Exchange
+	random   *rand.Rand
+	w        http.ResponseWriter
+	r        *http.Request
+	body     []byte
+	response *httptest.ResponseRecorder // the server's
 }
 
-// handle lets the server have the request. It does so whole, even if the client is gone.
+// handle passes the request to the server, which handles all of it even if the client is gone.
 func (x *exchange) handle() {
 	r := x.r.Clone(context.WithoutCancel(x.r.Context()))
 	r.Body = io.NopCloser(strings.NewReader(string(x.body)))
-	x.answer = httptest.NewRecorder()
-	x.proxy.server.ServeHTTP(x.answer, r)
-	x.note(func(noted *Exchange) { noted.Status = x.answer.Code })
+	x.response = httptest.NewRecorder()
+	x.proxy.server.ServeHTTP(x.response, r)
+	x.record(func(r *Exchange) { r.Status = x.response.Code })
 }
 
-// note must come before the answer is sent: the client may look as soon as it has it.
-func (x *exchange) note(change func(*Exchange)) {
+// record changes the recorded exchange. Call it before the response is sent: then the caller may
+// read the exchange.
+func (x *exchange) record(change func(*Exchange)) {
 	x.call.mu.Lock()
 	defer x.call.mu.Unlock()
-	change(x.noted)
+	change(x.recorded)
 }
 
-// cancel makes the caller give up, and waits until its connection tells.
+// cancel makes the caller cancel, and waits until the connection is closed.
 func (x *exchange) cancel() {
 	x.call.mu.Lock()
-	x.call.cancelled = true
+	x.call.canceled = true
 	x.call.mu.Unlock()
 	x.call.Cancel()
 	select {
@@ -280,7 +307,7 @@ func (x *exchange) cancel() {
 	}
 }
 
-// wait lets a few milliseconds pass, or less if the client leaves.
+// wait waits a few milliseconds, or until the client is gone.
 func (x *exchange) wait() {
 	timer := time.NewTimer(time.Duration(1+x.random.IntN(3)) * time.Millisecond)
 	defer timer.Stop()
@@ -291,10 +318,10 @@ func (x *exchange) wait() {
 	}
 }
 
-// forward sends the server's answer as it is.
+// forward sends the server's response unchanged.
 func (x *exchange) forward() {
 	header := x.w.Header()
-	maps.Copy(header, x.answer.Header())
-	x.w.WriteHeader(x.answer.Code)
-	_, _ = x.w.Write(x.answer.Body.Bytes())
+	maps.Copy(header, x.response.Header())
+	x.w.WriteHeader(x.response.Code)
+	_, _ = x.w.Write(x.response.Body.Bytes())
 }

@@ -20,9 +20,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const answer = `{"answer": "of the server, and long enough to be cut"}` + "\n"
+const body = `{"text": "a response that is long enough to be cut"}` + "\n"
 
-// counter is a server that counts what it has handled.
+// counter is a server that counts the requests that it handled.
 type counter struct{ atomic.Int64 }
 
 func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -30,34 +30,42 @@ func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.Add(1)
 	w.Header().Set("X-Server", "yes")
 	w.WriteHeader(http.StatusCreated)
-	_, _ = io.WriteString(w, answer)
+	_, _ = io.WriteString(w, body)
 }
 
-// send makes a labelled request over a connection of its own, and reads the whole answer.
-func send(ctx context.Context, p *Proxy, label string) (status int, header http.Header, body string, err error) {
+// response is what a client got.
+type response struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// send sends a labelled request over a connection of its own, and reads the whole response.
+func send(ctx context.Context, p *Proxy, label string) (response, error) {
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.URL+"/path", strings.NewReader(strings.Repeat("body ", 2000)))
+	large := strings.NewReader(strings.Repeat("body ", 2000))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.URL+"/path", large)
 	if err != nil {
-		return 0, nil, "", err
+		return response{}, err
 	}
 	req.Header.Set(Header, label)
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
-		return 0, nil, "", err
+		return response{}, err
 	}
 	defer resp.Body.Close()
 	read, err := io.ReadAll(resp.Body)
-	return resp.StatusCode, resp.Header, string(read), err
+	return response{resp.StatusCode, resp.Header, string(read)}, err
 }
 
-// TestFaults looks what a client gets of each fault.
-func TestFaults(t *testing.T) {
+// TestProxy_Faults checks what the client gets for each fault.
+func TestProxy_Faults(t *testing.T) {
 	t.Parallel()
 	server := &counter{}
 	p := New(server, 1, 1)
 	t.Cleanup(p.Close)
-	left := map[*fault]int{} // how often each is still to be looked at
+	left := map[*fault]int{} // how often each is still to be tested
 	for i := range faults {
 		left[&faults[i]] = 3
 	}
@@ -72,7 +80,7 @@ func TestFaults(t *testing.T) {
 		}
 		unwatch := p.Watch(call)
 		before := server.Load()
-		status, header, body, err := send(ctx, p, call.Label)
+		got, err := send(ctx, p, call.Label)
 		unwatch()
 		exchanges := call.Exchanges()
 		require.Len(t, exchanges, 1)
@@ -85,10 +93,11 @@ func TestFaults(t *testing.T) {
 			assert.Equal(t, f.handle, server.Load() > before, f.name)
 			assert.Equal(t, f.handle, x.Done(), f.name)
 		} else {
-			p.settle()
+			p.active.Wait()
 			assert.Equal(t, before+1, server.Load(), f.name)
 		}
-		assert.Equal(t, f.slow, !x.NotBefore.IsZero() && x.NotBefore.Before(x.Began.Add(time.Minute)), f.name)
+		slow := !x.NotBefore.IsZero() && x.NotBefore.Before(x.Began.Add(time.Minute))
+		assert.Equal(t, f.slow, slow, f.name)
 
 		want := 0
 		_, _ = fmt.Sscanf(f.name, "%3d", &want)
@@ -97,42 +106,42 @@ func TestFaults(t *testing.T) {
 			assert.ErrorIs(t, err, context.Canceled, f.name)
 		case want != 0:
 			require.NoError(t, err, f.name)
-			assert.Equal(t, want, status, f.name)
-			assert.Equal(t, strings.Contains(f.name, "Retry-After"), header["Retry-After"] != nil, f.name)
-		case strings.HasPrefix(f.name, "page"), strings.HasPrefix(f.name, "garbage"), f.name == "length too short":
+			assert.Equal(t, want, got.status, f.name)
+			retryAfter := strings.Contains(f.name, "Retry-After")
+			assert.Equal(t, retryAfter, got.header["Retry-After"] != nil, f.name)
+		case strings.HasPrefix(f.name, "page"),
+			strings.HasPrefix(f.name, "garbage"),
+			f.name == "length too short":
 			require.NoError(t, err, f.name)
-			assert.Equal(t, 2, status/100, f.name)
-			assert.NotEqual(t, answer, body, f.name)
+			assert.Equal(t, 2, got.status/100, f.name)
+			assert.NotEqual(t, body, got.body, f.name)
 		default:
 			assert.Error(t, err, f.name)
-			assert.NotEqual(t, answer, body, f.name)
+			assert.NotEqual(t, body, got.body, f.name)
 		}
 		cancel()
 	}
 }
 
-// settle waits until no exchange is under way.
-func (p *Proxy) settle() { p.active.Wait() }
-
-func TestWithoutFaultsTheServerAnswers(t *testing.T) {
+func TestProxy_WithoutFaults(t *testing.T) {
 	t.Parallel()
 	server := &counter{}
 	p := New(server, 1, 0)
 	t.Cleanup(p.Close)
 	for i := range 50 {
-		status, header, body, err := send(context.Background(), p, fmt.Sprint(i))
+		got, err := send(context.Background(), p, fmt.Sprint(i))
 		require.NoError(t, err)
-		assert.Equal(t, http.StatusCreated, status)
-		assert.Equal(t, "yes", header.Get("X-Server"))
-		assert.Equal(t, answer, body)
+		assert.Equal(t, http.StatusCreated, got.status)
+		assert.Equal(t, "yes", got.header.Get("X-Server"))
+		assert.Equal(t, body, got.body)
 	}
 	exchanges, counts := p.Counts()
 	assert.Equal(t, 50, exchanges)
 	assert.Empty(t, counts)
 }
 
-// TestASeedDecides: the order in which calls arrive does not matter.
-func TestASeedDecides(t *testing.T) {
+// TestNew_Seed checks that the seed determines the faults, and the order of the calls does not.
+func TestNew_Seed(t *testing.T) {
 	t.Parallel()
 	const calls = 60
 	run := func(seed uint64, workers int) map[string][]string {
@@ -149,7 +158,7 @@ func TestASeedDecides(t *testing.T) {
 					call := &Call{Label: fmt.Sprint(i)}
 					defer p.Watch(call)()
 					for range 3 {
-						_, _, _, _ = send(context.Background(), p, call.Label)
+						_, _ = send(context.Background(), p, call.Label)
 					}
 					mu.Lock()
 					for _, x := range call.Exchanges() {
@@ -168,7 +177,7 @@ func TestASeedDecides(t *testing.T) {
 	assert.NotEqual(t, first, run(8, 1))
 }
 
-func TestShare(t *testing.T) {
+func TestNew_Share(t *testing.T) {
 	t.Parallel()
 	p := &Proxy{share: 0.2}
 	counts := map[*fault]int{}
@@ -184,13 +193,12 @@ func TestShare(t *testing.T) {
 	}
 }
 
-// TestCloseEndsEverything: a caller who never gives up does not keep the proxy from closing.
-func TestCloseEndsEverything(t *testing.T) {
+// TestProxy_Close closes while a fault waits for a caller that never cancels.
+func TestProxy_Close(t *testing.T) {
 	t.Parallel()
 	p := New(&counter{}, 1, 0)
-	given := make(chan struct{})
-	call := &Call{Label: "x", Cancel: func() { close(given) }}
-	p.server = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusOK) })
+	canceling := make(chan struct{})
+	call := &Call{Label: "x", Cancel: func() { close(canceling) }}
 	defer p.Watch(call)()
 	p.http.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -198,10 +206,10 @@ func TestCloseEndsEverything(t *testing.T) {
 	})
 	failed := make(chan error, 1)
 	go func() {
-		_, _, _, err := send(context.Background(), p, "x")
+		_, err := send(context.Background(), p, "x")
 		failed <- err
 	}()
-	<-given
+	<-canceling
 	p.Close()
 	p.Close()
 	if err := <-failed; err != nil {
@@ -209,7 +217,7 @@ func TestCloseEndsEverything(t *testing.T) {
 	}
 }
 
-func TestTwoCallsOfOneLabelAreAMistake(t *testing.T) {
+func TestProxy_WatchSameLabel(t *testing.T) {
 	t.Parallel()
 	p := New(&counter{}, 1, 0)
 	t.Cleanup(p.Close)
@@ -219,10 +227,10 @@ func TestTwoCallsOfOneLabelAreAMistake(t *testing.T) {
 	assert.NotPanics(t, func() { p.Watch(&Call{Label: "x"})() })
 }
 
-func TestAnExchangeInOneLine(t *testing.T) {
+func TestExchange_String(t *testing.T) {
 	t.Parallel()
 	x := Exchange{Method: "GET", Path: "/user", Fault: "cut after", Proof: Unknown, Status: 200}
 	assert.Equal(t, "GET /user (server: 200, unknown) cut after", x.String())
 	x = Exchange{Method: "GET", Path: "/user", Fault: "503", Proof: Undone}
-	assert.Equal(t, "GET /user (kept from the server, undone) 503", x.String())
+	assert.Equal(t, "GET /user (not forwarded, undone) 503", x.String())
 }

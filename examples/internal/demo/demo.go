@@ -8,8 +8,8 @@ import (
 	"github.com/zep-go/zep/zeptest"
 )
 
-// Client returns a client for the server at ZEP_API_URL or, if that is not set, for a new one in this process. Call stop when
-// done with it. A program of your own calls [zep.NewClient].
+// Client returns a client for the server at ZEP_API_URL or, if that is not set, for a new server
+// in this process. Call stop when done with it. A program of your own calls [zep.NewClient].
 func Client() (client *zep.Client, stop func(), err error) {
 	if os.Getenv("ZEP_API_URL") != "" {
 		client, err = zep.NewClient()

@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestClientOfItsOwnServer(t *testing.T) {
+func TestClient_ServerInProcess(t *testing.T) {
 	t.Setenv("ZEP_API_URL", "")
 	client, stop, err := demo.Client()
 	require.NoError(t, err)
@@ -23,7 +23,7 @@ func TestClientOfItsOwnServer(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestClientOfTheServerInTheEnvironment(t *testing.T) {
+func TestClient_ServerInEnvironment(t *testing.T) {
 	server := zeptest.NewServer(zeptest.WithAPIKey("secret"))
 	defer server.Close()
 	t.Setenv("ZEP_API_URL", server.URL)

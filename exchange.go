@@ -1,0 +1,271 @@
+package zep
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+// exchange is one call on the wire: its attempts, and what they proved. Its methods are the hooks of
+// go-retryablehttp, which sends the attempts and waits between them.
+type exchange struct {
+	client *Client
+	ctx    context.Context // of all attempts together
+	callOptions
+	method, route string
+	url           url.URL
+	resend        resendPolicy
+	transient     *regexp.Regexp
+	update        update
+	turn          *turn // nil of a call that waits for none
+	decode        func(http.Header, []byte) error
+
+	retry         retryablehttp.Client
+	request       retryablehttp.Request
+	attempt       attempt // the last one
+	wait          time.Duration
+	maybeExecuted bool // an attempt was sent and its outcome is ambiguous
+}
+
+// attempt is one request of an exchange, and what came of it.
+type attempt struct {
+	number  int // 1 is the first, 0 is none
+	start   time.Time
+	trace   *writeTrace // nil of a call that only reads
+	status  int         // 0 without a response
+	outcome outcome
+	err     *Error // nil after a success
+}
+
+// run sends the request, again where that is safe, and returns the error of the last attempt.
+func (x *exchange) run(ctx context.Context, body []byte) *Error {
+	x.ctx = ctx
+	if err := errors.Join(contextErr(ctx), x.turn.lost()); err != nil {
+		return x.newError(nil, "not sent", err)
+	}
+	failure := x.send(body)
+	if lost := x.turn.lost(); lost != nil && (failure == nil || x.maybeExecuted) {
+		// Another process may have updated the record meanwhile, and the server keeps one of both.
+		failure = x.newError(nil, "the lock of the update was lost: "+lost.Error(), lost)
+		failure.maybeExecuted = true
+	}
+	return failure
+}
+
+func (x *exchange) send(body []byte) *Error {
+	if err := x.prepare(body); err != nil {
+		return x.newError(nil, err.Error(), err)
+	}
+	_, err := x.retry.Do(&x.request)
+	failure := x.attempt.err
+	if failure == nil {
+		if err == nil {
+			return nil
+		}
+		failure = x.newError(nil, err.Error(), err) // go-retryablehttp's own
+	}
+	// The context may have ended in a wait, or without a word in the transport's error.
+	if ended := contextErr(x.ctx); ended != nil && (x.attempt.status == 0 || x.attempt.outcome != final) {
+		failure.cause = errors.Join(failure.cause, ended)
+	}
+	return failure
+}
+
+// prepare makes the request, and the client that carries it.
+func (x *exchange) prepare(body []byte) error {
+	x.retry = retryablehttp.Client{
+		RetryMax:     x.maxAttempts - 1,
+		CheckRetry:   x.checkRetry,
+		Backoff:      x.backoff,
+		PrepareRetry: x.prepareRetry,
+		ErrorHandler: retryablehttp.PassthroughErrorHandler,
+	}
+	x.request.Request = &http.Request{Method: x.method, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	x.request.SetResponseHandler(x.handleResponse)
+	if body != nil {
+		if err := x.request.SetBody(body); err != nil {
+			return err
+		}
+		x.request.GetBody = x.onlyUnsent(x.request.GetBody)
+	}
+	x.request.Request = x.startAttempt(x.request.Request)
+	return nil
+}
+
+// onlyUnsent keeps net/http from sending a write again by itself, as it does whenever an HTTP/2
+// server resets the stream: whether there is another attempt is not for the transport to decide.
+func (x *exchange) onlyUnsent(getBody func() (io.ReadCloser, error)) func() (io.ReadCloser, error) {
+	if x.resend == readOnly {
+		return getBody
+	}
+	return func() (io.ReadCloser, error) {
+		if x.attempt.trace.sentOnHTTP2() {
+			return nil, errSent
+		}
+		return getBody()
+	}
+}
+
+var errSent = errors.New("the connection broke after the request was sent")
+
+// startAttempt begins the next attempt and returns its request. Its URL, header and trace are its
+// own: the transport may still be at work on the last attempt's.
+func (x *exchange) startAttempt(req *http.Request) *http.Request {
+	x.attempt = attempt{number: x.attempt.number + 1, start: x.client.now()}
+	ctx := x.ctx
+	if x.resend != readOnly {
+		x.attempt.trace = new(writeTrace)
+		ctx = x.attempt.trace.with(ctx)
+	}
+	x.retry.HTTPClient = x.httpClient()
+	target := x.url
+	req = req.WithContext(ctx)
+	req.URL, req.Header = &target, x.headers(req.GetBody != nil)
+	return req
+}
+
+// httpClient returns what carries the attempt.
+func (x *exchange) httpClient() *http.Client {
+	hc := x.client.http
+	if x.turn == nil || !x.update.finish {
+		return hc
+	}
+	finishing := *hc
+	finishing.Transport = letFinish{
+		next:  hc.Transport,
+		turn:  x.turn,
+		trace: x.attempt.trace,
+		cut:   hc.Timeout,
+	}
+	return &finishing
+}
+
+// prepareRetry begins another attempt after a wait.
+func (x *exchange) prepareRetry(req *http.Request) error {
+	if err := errors.Join(x.ctx.Err(), x.turn.lost()); err != nil {
+		return err
+	}
+	*req = *x.startAttempt(req)
+	return nil
+}
+
+// handleResponse reads a response, as a part of the attempt.
+func (x *exchange) handleResponse(resp *http.Response) error {
+	showLocation(resp)
+	x.attempt.status = resp.StatusCode
+	x.finishAttempt(x.judgeResponse(resp))
+	if x.attempt.err != nil {
+		return x.attempt.err
+	}
+	return nil
+}
+
+// checkRetry decides whether there is another attempt. go-retryablehttp calls it with what http.Client
+// returned, and after a response was read with the error of that.
+func (x *exchange) checkRetry(_ context.Context, resp *http.Response, err error) (bool, error) {
+	if err == nil { // a response that is not read yet, or a success
+		return false, nil
+	}
+	if resp == nil {
+		x.finishAttempt(x.judgeFailure(err))
+	}
+	return x.shouldRetry(), nil
+}
+
+// backoff returns the wait before the next attempt.
+func (x *exchange) backoff(_, _ time.Duration, _ int, _ *http.Response) time.Duration {
+	x.logRetry()
+	return x.client.clock.wait(x.wait)
+}
+
+// finishAttempt records what came of the attempt.
+func (x *exchange) finishAttempt(o outcome, err *Error) {
+	x.attempt.outcome, x.attempt.err = o, err
+	if trace := x.attempt.trace; trace != nil && err != nil {
+		x.maybeExecuted = x.maybeExecuted || o == ambiguous || trace.resent() ||
+			x.attempt.status == 0 && trace.sent()
+		err.maybeExecuted = x.maybeExecuted
+		err.maybeLocked = x.update.metadata && x.mayBeLocked()
+	}
+	x.logAttempt()
+}
+
+// headers returns a map of the call's own, since a Transport may write to it. The values are shared.
+func (x *exchange) headers(body bool) http.Header {
+	h := make(http.Header, 4)
+	h["User-Agent"] = x.client.userAgent
+	if authorization := x.client.authorization(); authorization != nil {
+		h["Authorization"] = authorization
+	}
+	if body {
+		h["Content-Type"] = contentType
+	}
+	maps.Copy(h, x.header)
+	return h
+}
+
+var contentType = []string{"application/json"}
+
+// newError returns the error of the last attempt, or of a call that was not sent, without secrets: a
+// server or a proxy may echo them.
+func (x *exchange) newError(resp *http.Response, text string, cause error) *Error {
+	err := &Error{
+		Method:   x.method,
+		Path:     x.url.EscapedPath(),
+		Attempts: x.attempt.number,
+		cause:    cause,
+	}
+	if resp != nil {
+		err.StatusCode, err.Header = resp.StatusCode, resp.Header
+		err.kinds = classify(resp.StatusCode, oneLine(text))
+	}
+	for _, secret := range secrets(slices.Concat(x.client.authorization(), x.header["Authorization"])) {
+		text = withoutSecret(text, secret)
+		err.redact(secret)
+	}
+	err.Message = oneLine(text)
+	return err
+}
+
+// logAttempt logs what came of an attempt. It logs no id, and no text of the server's, which may quote
+// one.
+func (x *exchange) logAttempt() {
+	logger := x.client.logger
+	if logger == nil || !logger.Enabled(x.ctx, slog.LevelDebug) {
+		return
+	}
+	duration := slog.Duration("duration", x.client.now().Sub(x.attempt.start))
+	logger.LogAttrs(x.ctx, slog.LevelDebug, "zep: attempt", append(x.logAttrs(), duration)...)
+}
+
+// logRetry logs the wait before another attempt.
+func (x *exchange) logRetry() {
+	if logger := x.client.logger; logger != nil {
+		wait := slog.Duration("wait", x.wait)
+		logger.LogAttrs(x.ctx, slog.LevelWarn, "zep: trying again", append(x.logAttrs(), wait)...)
+	}
+}
+
+func (x *exchange) logAttrs() []slog.Attr {
+	attrs := []slog.Attr{
+		slog.String("method", x.method),
+		slog.String("route", x.route),
+		slog.Int("attempt", x.attempt.number),
+	}
+	if x.attempt.status != 0 {
+		attrs = append(attrs, slog.Int("status", x.attempt.status))
+	}
+	if x.attempt.err != nil {
+		attrs = append(attrs, slog.String("outcome", x.attempt.outcome.String()))
+	}
+	return attrs
+}

@@ -1,0 +1,154 @@
+package zep
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+)
+
+const (
+	// maxBody bounds what is read of a success.
+	maxBody = 256 << 20
+
+	// maxPooled bounds the buffers that are kept for later responses. A page of 5,000 users takes
+	// about 1.8 MB.
+	maxPooled = 4 << 20
+
+	// maxErrorBody bounds what is read of any other response, and maxErrorDrain what is read after
+	// that and dropped, so that the connection can be used again.
+	maxErrorBody  = 64 << 10
+	maxErrorDrain = 256 << 10
+)
+
+// judgeFailure says what an attempt without a response proves.
+func (x *exchange) judgeFailure(err error) (outcome, *Error) {
+	o := failureOutcome(err, x.attempt.trace)
+	if wrapped, ok := err.(*url.Error); ok { // of http.Client: it repeats the verb and the URL
+		err = wrapped.Err
+	}
+	return o, x.newError(nil, err.Error(), err)
+}
+
+// judgeResponse reads a response whole, which frees its connection, and says what it proves. The
+// error is nil after a success.
+func (x *exchange) judgeResponse(resp *http.Response) (outcome, *Error) {
+	buffer := buffers.Get().(*bytes.Buffer)
+	defer putBuffer(buffer)
+	err := x.readBody(buffer, resp)
+	if x.capture != nil {
+		*x.capture = x.captured(resp, buffer.Bytes())
+	}
+	switch {
+	case err != nil:
+		return x.judgeCut(resp, err)
+	case isSuccess(resp):
+		return x.judgeSuccess(resp, buffer.Bytes())
+	}
+	return x.judgeRefusal(resp, buffer.Bytes())
+}
+
+func isSuccess(resp *http.Response) bool { return resp.StatusCode/100 == 2 }
+
+// readBody reads the body of a response into the buffer, and closes it.
+func (x *exchange) readBody(buffer *bytes.Buffer, resp *http.Response) error {
+	body := resp.Body
+	defer body.Close()
+	resp.Body = http.NoBody
+	switch {
+	case resp.StatusCode < 200: // the body of a 101 is the connection, which no context ends
+		return nil
+	case isSuccess(resp):
+		_, err := buffer.ReadFrom(io.LimitReader(body, x.client.maxBody+1))
+		if int64(buffer.Len()) > x.client.maxBody {
+			err = fmt.Errorf("%w: the response is over %d bytes", ErrTooLarge, x.client.maxBody)
+		}
+		return err
+	}
+	_, err := buffer.ReadFrom(io.LimitReader(body, maxErrorBody))
+	if err == nil {
+		_, _ = io.CopyN(io.Discard, body, maxErrorDrain)
+	}
+	return err
+}
+
+// buffers are what responses are read into. Decoding copies out of them.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+func putBuffer(buffer *bytes.Buffer) {
+	if buffer.Cap() <= maxPooled {
+		buffer.Reset()
+		buffers.Put(buffer)
+	}
+}
+
+// judgeCut says what a response proves that was not read to its end.
+func (x *exchange) judgeCut(resp *http.Response, err error) (outcome, *Error) {
+	failure := x.newError(resp, err.Error(), err)
+	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusBadRequest {
+		failure.kinds = []error{} // what is missing, or at fault, stands in the text
+	}
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		return final, failure
+	case resp.StatusCode/100 == 4, resp.StatusCode == http.StatusServiceUnavailable:
+		return notExecuted, failure // the status proves it, and the next response may be whole
+	}
+	return ambiguous, failure
+}
+
+// judgeSuccess decodes a 2xx. A page or half an answer comes from a proxy or a broken server, and
+// leaves open what became of the request. JSON of another shape would come again.
+func (x *exchange) judgeSuccess(resp *http.Response, body []byte) (outcome, *Error) {
+	var err error
+	if isPage(body) {
+		err = fmt.Errorf("an HTML page: %w", errNotZep)
+	} else {
+		err = x.decode(resp.Header, body)
+	}
+	if err == nil {
+		return final, nil
+	}
+	failure := x.newError(resp, "unexpected response: "+err.Error(), err)
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) || errors.Is(err, errNotZep) {
+		return ambiguous, failure
+	}
+	return final, failure
+}
+
+// judgeRefusal says what a response proves that is not a 2xx.
+func (x *exchange) judgeRefusal(resp *http.Response, body []byte) (outcome, *Error) {
+	text := serverText(body)
+	if location := resp.Header.Get("Location"); resp.StatusCode/100 == 3 && location != "" {
+		text = "redirects to " + shownURL(location)
+	}
+	return refusalOutcome(resp.StatusCode, oneLine(text), x.transient), x.newError(resp, text, nil)
+}
+
+// captured returns a response for the caller to keep: its body can be read again, and it does not
+// have the API key.
+func (x *exchange) captured(resp *http.Response, body []byte) *http.Response {
+	kept := *resp
+	kept.Header = resp.Header.Clone()
+	kept.Body = io.NopCloser(bytes.NewReader(bytes.Clone(body)))
+	if resp.Request != nil {
+		kept.Request = resp.Request.Clone(context.WithoutCancel(x.ctx)) // without the trace
+		kept.Request.Header.Del("Authorization")
+	}
+	return &kept
+}
+
+// shownURL returns the Location of a redirect without what may be secret in it.
+func shownURL(location string) string {
+	u, err := url.Parse(location)
+	if err != nil {
+		return "a Location that is not a URL"
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+}
