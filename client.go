@@ -434,10 +434,12 @@ func (x *exchange) receive(resp *http.Response) {
 	success := resp.StatusCode/100 == 2
 	var err error
 	if success {
-		_, err = buffer.ReadFrom(io.LimitReader(body, x.client.maxBody+1))
-		if int64(buffer.Len()) > x.client.maxBody {
-			err = fmt.Errorf("%w: the answer is over %d bytes", ErrTooLarge, x.client.maxBody)
+		limit := x.page.maxBody(x.client.maxBody)
+		_, err = buffer.ReadFrom(io.LimitReader(body, limit+1))
+		if int64(buffer.Len()) > limit {
+			err = fmt.Errorf("%w: the answer is over %d bytes", ErrTooLarge, limit)
 		}
+		x.page.setWeight(buffer.Len())
 	} else if _, err = buffer.ReadFrom(io.LimitReader(body, maxErrorBody)); err == nil {
 		_, _ = io.CopyN(io.Discard, body, maxErrorDrain)
 	}

@@ -246,6 +246,8 @@ type request struct {
 	maxAttempts int
 	header      http.Header
 	capture     **http.Response
+	after       *int64    // where a walk begins
+	page        *walkPage // the page of a walk that the call fetches
 }
 
 func (c *config) newRequest(opts []RequestOption) (request, error) {
@@ -257,6 +259,9 @@ func (c *config) newRequest(opts []RequestOption) (request, error) {
 		if err := opt(&r); err != nil {
 			return r, fmt.Errorf("%w: %w", ErrBadRequest, err)
 		}
+	}
+	if r.after != nil && r.page == nil {
+		return r, errAfter
 	}
 	return r, nil
 }

@@ -41,6 +41,60 @@ const (
 	defaultWorkers = 8
 )
 
+const (
+	// pageShare is the part of the largest response that a page of All aims at: 8 MiB of 256 MiB.
+	// A walk holds two pages and the bytes of one.
+	pageShare = 32
+
+	// overweight is how many times the aim a page of All may weigh. One that weighs more is given
+	// up and asked for again in halves.
+	overweight = 2
+)
+
+// walkPage is a page of a walk: what is asked for, and what the response weighed.
+type walkPage struct {
+	ListOptions
+
+	anyWeight bool  // bounded by the client's limit alone
+	target    int64 // the weight to aim at, in bytes
+	weight    int64 // of the response's body, in bytes
+}
+
+// option makes a call report to the page: see [walkPage.maxBody].
+func (p *walkPage) option(r *request) error {
+	r.page = p
+	return nil
+}
+
+// maxBody returns how many bytes of the response may be read, of those that the client allows: all of
+// them where p is nil, as in a call that is not part of a walk. A single record may be as large as any
+// response.
+func (p *walkPage) maxBody(allowed int64) int64 {
+	switch {
+	case p == nil:
+		return allowed
+	case p.anyWeight:
+		p.target = allowed / 2
+		return allowed
+	}
+	p.target = max(allowed/pageShare, 1)
+	if p.Limit == 1 {
+		return allowed
+	}
+	return min(allowed, overweight*p.target)
+}
+
+// setWeight stores the size of the response's body.
+func (p *walkPage) setWeight(bytes int) {
+	if p != nil {
+		p.weight = int64(bytes)
+	}
+}
+
+// errAfter is the error of a call that [After] has no meaning for.
+var errAfter = fmt.Errorf("%w: After is for All, AllParallel and ListChunked of users and sessions",
+	ErrBadRequest)
+
 // A pager is how a list is walked: by pages that grow from first to most, if they may.
 type pager[T any] struct {
 	first, most int
