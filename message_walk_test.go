@@ -67,8 +67,9 @@ func (s *conversation) RoundTrip(req *http.Request) (*http.Response, error) {
 		messages = append(messages,
 			fmt.Sprintf(`{"uuid":"%036d","role":"human","content":"%d"}`, i, i))
 	}
-	return answered(req, http.StatusOK, fmt.Sprintf(`{"messages":[%s],"total_count":%d,"row_count":%d}`,
-		strings.Join(messages, ","), s.messages, len(messages))), nil
+	body := fmt.Sprintf(`{"messages":[%s],"total_count":%d,"row_count":%d}`,
+		strings.Join(messages, ","), s.messages, len(messages))
+	return answered(req, http.StatusOK, body), nil
 }
 
 func (s *conversation) walk(t testing.TB) iter.Seq2[int64, error] {
@@ -119,7 +120,9 @@ func TestMessageAll_CursorStuck(t *testing.T) {
 	}{
 		"always the first page":          {3000, func(int) int { return 1 }, 512, 2},
 		"always the first, which is all": {300, func(int) int { return 1 }, 300, 2},
-		"the last page past the end":     {300, func(page int) int { return min(page, 75) }, 300, 2},
+		"the last page past the end": {
+			300, func(page int) int { return min(page, 75) }, 300, 2,
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -22,13 +22,13 @@ type ListOptions struct {
 	Cursor int64 `url:"cursor,omitempty"`
 }
 
-// After makes a walk begin after the record with this ID: the number in [User].ID or [Session].ID,
-// whether or not that record still exists. A job that was stopped continues with the ID of the last
-// record that it finished.
+// After makes a walk begin after the record with this ID: the number in [User].ID or
+// [Session].ID, whether or not that record still exists. A job that was stopped continues with
+// the ID of the last record that it finished.
 //
-// After is for the walks by cursor: All, AllParallel and ListChunked of users and sessions. For any
-// other call, and with a negative id, it is [ErrBadRequest]. AllParallel yields in no order, so the ID
-// of its last record does not tell which records are left.
+// After is for the walks by cursor: All, AllParallel and ListChunked of users and sessions. For
+// any other call, and with a negative id, it is [ErrBadRequest]. AllParallel yields in no order,
+// so the ID of its last record does not tell which records are left.
 func After(id int64) RequestOption {
 	return func(r *request) error {
 		if id < 0 {
@@ -39,9 +39,9 @@ func After(id int64) RequestOption {
 	}
 }
 
-// Collect ranges over seq and returns all its values. With an error it also returns the values that
-// came before the error. A walk may be longer than memory has room for: Collect is for those that are
-// known to be short.
+// Collect ranges over seq and returns all its values. With an error it also returns the values
+// that came before the error. A walk may be longer than memory has room for: Collect is for
+// those that are known to be short.
 func Collect[T any](seq iter.Seq2[T, error]) ([]T, error) {
 	values := []T{}
 	for value, err := range seq {
@@ -61,12 +61,11 @@ const (
 	// few large pages are fast; from 5,000 on, the time goes into the records themselves.
 	maxPage = 5000
 
-	// pageShare is the part of the largest response that a page of All aims at: 8 MiB of 256 MiB.
-	// A walk holds two pages and the bytes of one.
-	pageShare = 32
+	// pageShare is the part of the largest response that a page of All aims at: 4 MiB of 256 MiB.
+	pageShare = 64
 
-	// overweight is how many times the aim a page of All may weigh. One that weighs more is given
-	// up and asked for again in halves.
+	// overweight is how many times the aim a page of All may weigh: 8 MiB. One that weighs more is
+	// given up and asked for again in halves. A walk holds two pages and the bytes of one.
 	overweight = 2
 )
 
@@ -86,9 +85,11 @@ func (o *ListOptions) check() error {
 func checkCount(of, field string, value, max int64) error {
 	switch {
 	case value < 0:
-		return fmt.Errorf("%w: %s: %s is %d, must not be negative", ErrBadRequest, of, field, value)
+		return fmt.Errorf("%w: %s: %s is %d, must not be negative",
+			ErrBadRequest, of, field, value)
 	case value > max:
-		return fmt.Errorf("%w: %s: %s is %d, must be at most %d", ErrBadRequest, of, field, value, max)
+		return fmt.Errorf("%w: %s: %s is %d, must be at most %d",
+			ErrBadRequest, of, field, value, max)
 	}
 	return nil
 }
@@ -108,9 +109,9 @@ func (p *walkPage) option(r *request) error {
 	return nil
 }
 
-// maxBody returns how many bytes of the response may be read, of those that the client allows: all of
-// them where p is nil, as in a call that is not part of a walk. A single record may be as large as any
-// response.
+// maxBody returns how many bytes of the response may be read, of those that the client allows:
+// all of them where p is nil, as in a call that is not part of a walk. A single record may be as
+// large as any response.
 func (p *walkPage) maxBody(allowed int64) int64 {
 	switch {
 	case p == nil:
@@ -150,8 +151,8 @@ func (p *walkPage) limitByWeight(records, max int) int {
 type pager[T any] struct {
 	first, max int
 
-	// next fetches a page and returns its records, and the cursor of the page after it. It may lower
-	// the page's Limit.
+	// next fetches a page and returns its records, and the cursor of the page after it. It may
+	// lower the page's Limit.
 	next func(context.Context, *walkPage, []RequestOption) (records []*T, cursor int64, err error)
 
 	id func(*T) int64 // the cursor after a record; nil where the pages have numbers
@@ -210,7 +211,8 @@ func (p pager[T]) chunks(
 	return func(yield func([]*T, error) bool) {
 		limit, cursor := size, walkOptions(opts).start()
 		for {
-			page := &walkPage{ListOptions: ListOptions{Limit: limit, Cursor: cursor}, anyWeight: true}
+			options := ListOptions{Limit: limit, Cursor: cursor}
+			page := &walkPage{ListOptions: options, anyWeight: true}
 			records, next, err := p.fetch(ctx, page, opts)
 			if err != nil {
 				yield(nil, err)
@@ -279,8 +281,8 @@ type prefetch[T any] struct {
 // not complete.
 var errPrefetchEnded = errors.New("zep: the goroutine of a page ended in the middle")
 
-// startPrefetch begins to fetch a page. A captured response is kept back until wait: the caller may be
-// reading that of the page before.
+// startPrefetch begins to fetch a page. A captured response is kept back until wait: the caller
+// may be reading that of the page before.
 func (p pager[T]) startPrefetch(
 	ctx context.Context, options ListOptions, opts []RequestOption,
 ) *prefetch[T] {
@@ -313,8 +315,8 @@ func (f *prefetch[T]) wait() {
 }
 
 // errAfter is the error of a call that [After] has no meaning for.
-var errAfter = fmt.Errorf("%w: After is for All, AllParallel and ListChunked of users and sessions",
-	ErrBadRequest)
+var errAfter = fmt.Errorf("%w: After: only for All, AllParallel and ListChunked "+
+	"of users and sessions", ErrBadRequest)
 
 // walkOptions returns what the options of a walk set. Their errors are those of its first call.
 func walkOptions(opts []RequestOption) request {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -30,7 +31,9 @@ func TestListChunked_OneRequestAChunk(t *testing.T) {
 			assert.Len(t, s.queries(), len(chunks), "requests after so many chunks")
 		}
 		assert.Equal(t, [][]int64{{2, 3}, {7, 20}, {21}}, chunks)
-		assert.Equal(t, []string{"limit=2", "cursor=3&limit=2", "cursor=20&limit=2", "cursor=21&limit=2"}, s.queries())
+		assert.Equal(t, []string{
+			"limit=2", "cursor=3&limit=2", "cursor=20&limit=2", "cursor=21&limit=2",
+		}, s.queries())
 	})
 }
 
@@ -51,7 +54,8 @@ func TestListChunked_Lazy(t *testing.T) {
 		assert.Len(t, s.queries(), 1, "before the first chunk is pulled")
 		next()
 		next()
-		assert.Equal(t, []string{"limit=3", "limit=3", "cursor=3&limit=3"}, s.queries(), "after two chunks were")
+		want := []string{"limit=3", "limit=3", "cursor=3&limit=3"}
+		assert.Equal(t, want, s.queries(), "after two chunks")
 		stop()
 		assert.Len(t, s.queries(), 3)
 		s.assertIdle()
@@ -64,9 +68,12 @@ func TestListChunked_EndsWithEmptyPage(t *testing.T) {
 		most int
 		want []string
 	}{
-		"a short page is no end": {count(1, 5), 0, []string{"limit=4", "cursor=4&limit=4", "cursor=5&limit=4"}},
+		"a short page is not the end": {
+			count(1, 5), 0, []string{"limit=4", "cursor=4&limit=4", "cursor=5&limit=4"},
+		},
 		"a server that caps its pages at 2 is asked for 4 all the same": {
-			count(1, 5), 2, []string{"limit=4", "cursor=2&limit=4", "cursor=4&limit=4", "cursor=5&limit=4"},
+			count(1, 5), 2,
+			[]string{"limit=4", "cursor=2&limit=4", "cursor=4&limit=4", "cursor=5&limit=4"},
 		},
 		"a last page that is full": {count(1, 4), 0, []string{"limit=4", "cursor=4&limit=4"}},
 		"no rows at all":           {nil, 0, []string{"limit=4"}},
@@ -95,7 +102,8 @@ func TestListChunked_ChunkSize(t *testing.T) {
 		c := s.client(t)
 		_, err := collect(t, w.chunkByChunk(0)(context.Background(), c))
 		require.NoError(t, err)
-		assert.Equal(t, []string{"limit=100", "cursor=100&limit=100", "cursor=150&limit=100"}, s.queries())
+		want := []string{"limit=100", "cursor=100&limit=100", "cursor=150&limit=100"}
+		assert.Equal(t, want, s.queries())
 
 		for _, size := range []int{-1, -100} {
 			rounds := 0
@@ -112,14 +120,15 @@ func TestListChunked_ChunkSize(t *testing.T) {
 }
 
 func TestWalks_Error(t *testing.T) {
-	eachWay(t, func(t *testing.T, w walk, walk func(context.Context, *zep.Client, ...zep.RequestOption) iter.Seq2[int64, error]) {
+	eachWay(t, func(t *testing.T, w walk, walk walkFunc) {
 		for nth := 1; nth <= 3; nth++ {
-			s := &table{path: w.path, rows: count(1, 1000), before: func(n int, req *http.Request) (*http.Response, error) {
+			s := &table{path: w.path, rows: count(1, 1000)}
+			s.before = func(n int, req *http.Request) (*http.Response, error) {
 				if n != nth {
 					return nil, nil
 				}
 				return answered(req, http.StatusInternalServerError, "out of order\n"), nil
-			}}
+			}
 			ids, err := collect(t, walk(context.Background(), s.client(t)))
 			require.ErrorIs(t, err, zep.ErrServer)
 			assert.Contains(t, err.Error(), "out of order")
@@ -143,16 +152,17 @@ func TestWalks_CursorStuck(t *testing.T) {
 		"a first page without ids":              {[]int64{0, 0}, nil, 0},
 		"a first page of negative ids":          {[]int64{-3, -2}, nil, 0},
 	}
-	eachWay(t, func(t *testing.T, w walk, walk func(context.Context, *zep.Client, ...zep.RequestOption) iter.Seq2[int64, error]) {
+	eachWay(t, func(t *testing.T, w walk, walk walkFunc) {
 		for name, test := range tests {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				s := &table{path: w.path, before: func(n int, req *http.Request) (*http.Response, error) {
+				s := &table{path: w.path}
+				s.before = func(n int, req *http.Request) (*http.Response, error) {
 					if n == 1 {
 						return page(req, test.first...), nil
 					}
 					return page(req, test.second...), nil
-				}}
+				}
 				ids, err := collect(t, walk(context.Background(), s.client(t)))
 				require.ErrorIs(t, err, zep.ErrCursorStuck)
 				assert.Len(t, ids, test.want)
@@ -168,7 +178,7 @@ func TestWalks_CursorStuck(t *testing.T) {
 }
 
 func TestWalks_RangeAgain(t *testing.T) {
-	eachWay(t, func(t *testing.T, w walk, walk func(context.Context, *zep.Client, ...zep.RequestOption) iter.Seq2[int64, error]) {
+	eachWay(t, func(t *testing.T, w walk, walk walkFunc) {
 		s := &table{path: w.path, rows: count(1, 250)}
 		seq := walk(context.Background(), s.client(t))
 		for range seq {
@@ -184,7 +194,7 @@ func TestWalks_RangeAgain(t *testing.T) {
 
 func TestWalks_OptionsCopied(t *testing.T) {
 	t.Parallel()
-	ways := map[string]func(context.Context, *zep.Client, ...zep.RequestOption) iter.Seq2[int64, error]{
+	ways := map[string]walkFunc{
 		"User.ListChunked": walks[0].chunkByChunk(0), "User.All": walks[0].all,
 		"Session.ListChunked": walks[1].chunkByChunk(0), "Session.All": walks[1].all,
 		"Message.All": messagesAll,
@@ -193,7 +203,8 @@ func TestWalks_OptionsCopied(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			// Room behind the options is what an append would write to.
-			opts := append(make([]zep.RequestOption, 0, 8), zep.RequestHeader("X-Walk", "as given"))
+			opts := make([]zep.RequestOption, 0, 8)
+			opts = append(opts, zep.RequestHeader("X-Walk", "as given"))
 			var headers []string
 			c := clientOf(t, roundTripper(func(req *http.Request) (*http.Response, error) {
 				headers = append(headers, req.Header.Get("X-Walk"))
@@ -202,7 +213,8 @@ func TestWalks_OptionsCopied(t *testing.T) {
 				}
 				return page(req), nil
 			}))
-			// The wrappers of this test forward the slice as it is, so what is copied is copied by the package.
+			// The wrappers of this test forward the slice as it is, so what is copied is copied
+			// by the package.
 			seq := walk(context.Background(), c, opts...)
 			opts[0] = zep.RequestHeader("X-Walk", "changed meanwhile")
 			for range seq {
@@ -213,10 +225,10 @@ func TestWalks_OptionsCopied(t *testing.T) {
 	}
 }
 
-// TestWalks_OptionsShared lets two walks at once have the same slice of options, with room behind it: the race detector tells
-// if one writes there.
+// TestWalks_OptionsShared lets two walks at once have the same slice of options, with room
+// behind it: the race detector tells if one writes there.
 func TestWalks_OptionsShared(t *testing.T) {
-	eachWay(t, func(t *testing.T, w walk, walk func(context.Context, *zep.Client, ...zep.RequestOption) iter.Seq2[int64, error]) {
+	eachWay(t, func(t *testing.T, w walk, walk walkFunc) {
 		s := &table{path: w.path, rows: count(1, 1000)}
 		c := s.client(t)
 		opts := append(make([]zep.RequestOption, 0, 8), zep.RequestTimeout(time.Minute))
@@ -226,7 +238,9 @@ func TestWalks_OptionsShared(t *testing.T) {
 			go func() {
 				defer walking.Done()
 				var response *http.Response
-				ids, err := collect(t, walk(context.Background(), c, append(opts[:1:1], zep.CaptureResponse(&response))...))
+				capture := zep.CaptureResponse(&response)
+				both := append(opts[:1:1], capture)
+				ids, err := collect(t, walk(context.Background(), c, both...))
 				assert.NoError(t, err)
 				assert.Len(t, ids, 1000)
 				ids, err = collect(t, walk(context.Background(), c, opts...))
@@ -245,12 +259,18 @@ func TestWalks_FewIDsLeft(t *testing.T) {
 		every997th = append(every997th, id)
 	}
 	tests := map[string][]int64{
-		"every 997th": every997th, "the last 100": count(19_901, 20_000), "none": nil, "all": count(1, 20_000),
+		"every 997th":  every997th,
+		"the last 100": count(19_901, 20_000),
+		"none":         nil,
+		"all":          count(1, 20_000),
 	}
 	eachWalk(t, func(t *testing.T, w walk) {
-		ways := map[string]func(context.Context, *zep.Client, ...zep.RequestOption) iter.Seq2[int64, error]{
-			"in chunks of 1": w.chunkByChunk(1), "in chunks of 7": w.chunkByChunk(7), "in chunks of 100": w.chunkByChunk(100),
-			"in chunks of 50,000": w.chunkByChunk(50_000), "one by one": w.all,
+		ways := map[string]walkFunc{
+			"in chunks of 1":      w.chunkByChunk(1),
+			"in chunks of 7":      w.chunkByChunk(7),
+			"in chunks of 100":    w.chunkByChunk(100),
+			"in chunks of 50,000": w.chunkByChunk(50_000),
+			"one by one":          w.all,
 		}
 		for name, left := range tests {
 			for way, walk := range ways {
@@ -272,13 +292,17 @@ func TestWalks_FewIDsLeft(t *testing.T) {
 
 // TestWalks_GapsOfFailedAdds is the same with the sequence of the server's own.
 func TestWalks_GapsOfFailedAdds(t *testing.T) {
-	eachWay(t, func(t *testing.T, w walk, walk func(context.Context, *zep.Client, ...zep.RequestOption) iter.Seq2[int64, error]) {
+	eachWay(t, func(t *testing.T, w walk, walk walkFunc) {
 		server, c := startServer(t)
 		seed := func(id string) error {
 			if w.resource == "users" {
-				return server.SeedUsers(1, func(int) zep.CreateUserRequest { return zep.CreateUserRequest{UserID: id} })
+				return server.SeedUsers(1, func(int) zep.CreateUserRequest {
+					return zep.CreateUserRequest{UserID: id}
+				})
 			}
-			return server.SeedSessions(1, func(int) zep.CreateSessionRequest { return zep.CreateSessionRequest{SessionID: id} })
+			return server.SeedSessions(1, func(int) zep.CreateSessionRequest {
+				return zep.CreateSessionRequest{SessionID: id}
+			})
 		}
 		want := []int64{1}
 		for id := int64(1); id <= 20_000; id++ {
@@ -331,14 +355,17 @@ func TestWalks_ConcurrentChanges(t *testing.T) {
 				seen[u.UserID]++
 				last = u.UserID
 				if seen["old0"] == 1 && len(seen)%20 == 0 && len(seen) < n {
-					// One whom the walk has passed, one before it, and a new one.
-					for _, id := range []string{fmt.Sprint("old", len(seen)-3), fmt.Sprint("old", n-len(seen)+7)} {
+					// One that the walk has passed, one before it, and a new one.
+					passed := fmt.Sprint("old", len(seen)-3)
+					ahead := fmt.Sprint("old", n-len(seen)+7)
+					for _, id := range []string{passed, ahead} {
 						if !deleted[id] {
 							require.NoError(t, c.User.Delete(ctx, id))
 							deleted[id] = true
 						}
 					}
-					_, err := c.User.Add(ctx, &zep.CreateUserRequest{UserID: fmt.Sprint("new", len(seen))})
+					added := zep.CreateUserRequest{UserID: fmt.Sprint("new", len(seen))}
+					_, err := c.User.Add(ctx, &added)
 					require.NoError(t, err)
 				}
 			}
@@ -382,7 +409,7 @@ func TestListChunked_ContextCancelled(t *testing.T) {
 }
 
 func TestWalks_ContextEnded(t *testing.T) {
-	eachWay(t, func(t *testing.T, w walk, walk func(context.Context, *zep.Client, ...zep.RequestOption) iter.Seq2[int64, error]) {
+	eachWay(t, func(t *testing.T, w walk, walk walkFunc) {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		s := &table{path: w.path, rows: count(1, 10)}
@@ -394,8 +421,10 @@ func TestWalks_ContextEnded(t *testing.T) {
 }
 
 func TestWalks_InvalidOption(t *testing.T) {
-	eachWay(t, func(t *testing.T, w walk, walk func(context.Context, *zep.Client, ...zep.RequestOption) iter.Seq2[int64, error]) {
-		for _, opt := range []zep.RequestOption{nil, zep.RequestMaxAttempts(0), zep.CaptureResponse(nil)} {
+	eachWay(t, func(t *testing.T, w walk, walk walkFunc) {
+		for _, opt := range []zep.RequestOption{
+			nil, zep.RequestMaxAttempts(0), zep.CaptureResponse(nil), zep.After(-1),
+		} {
 			s := &table{path: w.path, rows: count(1, 10)}
 			ids, err := collect(t, walk(context.Background(), s.client(t), opt))
 			require.ErrorIs(t, err, zep.ErrBadRequest)
@@ -438,4 +467,152 @@ func TestList_Options(t *testing.T) {
 			require.ErrorIs(t, err, zep.ErrBadRequest)
 		}
 	})
+}
+
+func TestListOptions_Invalid(t *testing.T) {
+	const max = "2147483647"
+	tests := map[string]struct {
+		page zep.ListOptions
+		want string
+	}{
+		"limit":        {zep.ListOptions{Limit: -1}, "Limit is -1, must not be negative"},
+		"cursor":       {zep.ListOptions{Limit: 3, Cursor: -7}, "Cursor is -7, must not be negative"},
+		"both":         {zep.ListOptions{Limit: -1, Cursor: -7}, "Limit is -1, must not be negative"},
+		"large limit":  {zep.ListOptions{Limit: 1 << 31}, "Limit is 2147483648, must be at most " + max},
+		"larger limit": {zep.ListOptions{Limit: 1<<32 + 1}, "Limit is 4294967297, must be at most " + max},
+	}
+	eachWalk(t, func(t *testing.T, w walk) {
+		c := clientOf(t, noTransport(t))
+		for name, test := range tests {
+			_, err := w.list(context.Background(), c, &test.page)
+			require.ErrorIs(t, err, zep.ErrBadRequest, name)
+			require.EqualError(t, err, "zep: bad request: ListOptions: "+test.want, name)
+		}
+		for _, err := range w.chunks(context.Background(), c, 1<<31) {
+			require.ErrorIs(t, err, zep.ErrBadRequest)
+		}
+	})
+}
+
+func TestListMessagesOptions_Invalid(t *testing.T) {
+	t.Parallel()
+	const max = "2147483647"
+	tests := map[string]zep.ListMessagesOptions{
+		"Limit is -1, must not be negative":                    {Limit: -1, Page: -2},
+		"Page is -2, must not be negative":                     {Limit: 3, Page: -2},
+		"Limit is 9223372036854775807, must be at most " + max: {Limit: math.MaxInt64},
+		"Page is 2147483648, must be at most " + max:           {Page: 1 << 31},
+	}
+	c := clientOf(t, noTransport(t))
+	for want, page := range tests {
+		_, err := c.Message.List(context.Background(), "s", &page)
+		require.ErrorIs(t, err, zep.ErrBadRequest)
+		require.EqualError(t, err, "zep: bad request: ListMessagesOptions: "+want)
+	}
+}
+
+// TestAfter_Walks begins every walk by cursor after an id that is there, and after one that is not.
+func TestAfter_Walks(t *testing.T) {
+	eachWalk(t, func(t *testing.T, w walk) {
+		ways := map[string]walkFunc{
+			"ListChunked": w.chunkByChunk(70),
+			"All":         w.all,
+			"AllParallel": func(
+				ctx context.Context, c *zep.Client, opts ...zep.RequestOption,
+			) iter.Seq2[int64, error] {
+				return w.parallel(ctx, c, 3, opts...)
+			},
+		}
+		for name, walk := range ways {
+			for _, after := range []int64{0, 1, 400, 401, 998, 999, 5000} {
+				s := &table{path: w.path, rows: every(2, 2, 1000)}
+				seq := walk(context.Background(), s.client(t), zep.After(after))
+				for range 2 { // ranged over again, it begins there again
+					ids, err := collect(t, seq)
+					require.NoError(t, err)
+					slices.Sort(ids)
+					begin, _ := slices.BinarySearch(s.rows, after+1)
+					require.True(t, slices.Equal(s.rows[begin:], ids), "%s after %d", name, after)
+				}
+			}
+			ids, err := collect(t, walk(context.Background(), clientOf(t, noTransport(t)), zep.After(-1)))
+			require.ErrorIs(t, err, zep.ErrBadRequest, name)
+			require.ErrorContains(t, err, "After(-1)", name)
+			assert.Empty(t, ids)
+		}
+	})
+}
+
+// TestAfter_Stopped takes up a walk that was stopped.
+func TestAfter_Stopped(t *testing.T) {
+	eachWay(t, func(t *testing.T, w walk, walk walkFunc) {
+		s := &table{path: w.path, rows: every(3, 3, 3000)}
+		c := s.client(t)
+		var got []int64
+		for stopped := true; stopped; {
+			stopped = false
+			last := int64(0)
+			if len(got) > 0 {
+				last = got[len(got)-1]
+			}
+			n := 0
+			for id, err := range walk(context.Background(), c, zep.After(last)) {
+				require.NoError(t, err)
+				got = append(got, id)
+				if n++; n == 137 {
+					stopped = true
+					break
+				}
+			}
+		}
+		assert.Equal(t, s.rows, got)
+	})
+}
+
+func TestAfter_OtherCalls(t *testing.T) {
+	t.Parallel()
+	c := clientOf(t, noTransport(t))
+	ctx, after := context.Background(), zep.After(7)
+	calls := map[string]func() error{
+		"Health":       func() error { _, err := c.Health(ctx, after); return err },
+		"User.Get":     func() error { _, err := c.User.Get(ctx, "jane", after); return err },
+		"User.List":    func() error { _, err := c.User.List(ctx, nil, after); return err },
+		"Session.List": func() error { _, err := c.Session.List(ctx, nil, after); return err },
+		"Message.List": func() error { _, err := c.Message.List(ctx, "s", nil, after); return err },
+		"Message.All":  func() error { _, err := collect(t, messagesAll(ctx, c, after)); return err },
+		"User.Delete":  func() error { return c.User.Delete(ctx, "jane", after) },
+		"Memory.Add": func() error {
+			messages := []*zep.Message{{Role: "human", Content: "hi"}}
+			return c.Memory.Add(ctx, "s", &zep.AddMemoryRequest{Messages: messages}, after)
+		},
+	}
+	for name, call := range calls {
+		err := call()
+		require.ErrorIs(t, err, zep.ErrBadRequest, name)
+		require.ErrorContains(t, err, "After", name)
+	}
+}
+
+func TestCollect(t *testing.T) {
+	t.Parallel()
+	s := &table{path: walks[0].path, rows: count(1, 250)}
+	users, err := zep.Collect(s.client(t).User.All(context.Background()))
+	require.NoError(t, err)
+	assert.Equal(t, s.rows, rows(users, userRow))
+
+	s = &table{path: walks[0].path, rows: count(1, 250)}
+	s.before = func(n int, req *http.Request) (*http.Response, error) {
+		if n == 1 {
+			return nil, nil
+		}
+		return answered(req, http.StatusInternalServerError, "out of order\n"), nil
+	}
+	users, err = zep.Collect(s.client(t).User.All(context.Background()))
+	require.ErrorIs(t, err, zep.ErrServer)
+	assert.Equal(t, count(1, 100), rows(users, userRow), "what came before the error")
+
+	none, err := zep.Collect((&table{path: walks[0].path}).client(t).User.All(context.Background()))
+	require.NoError(t, err)
+	assert.NotNil(t, none, "JSON of it is a list")
+	assert.Empty(t, none)
 }

@@ -12,27 +12,28 @@ const (
 	// defaultWorkers is the number of workers of AllParallel by default.
 	defaultWorkers = 8
 
-	// parallelGrowth is the factor by which the pages of AllParallel grow at most. Its ranges are not
-	// split before the pages are large, so they grow faster than those of All.
+	// parallelGrowth is the factor by which the pages of AllParallel grow at most. Its ranges
+	// are not split before the pages are large, so they grow faster than those of All.
 	parallelGrowth = 8
 
 	// maxWaste is the part of the useful records that may be sent in vain: those after the end of
 	// the range that a page was asked for, which another worker gets too.
 	maxWaste = 0.5
 
-	// overfetch and slack make a page that is to complete a range larger than the number of records
-	// that is expected there, so that the range seldom takes a second page for its last few.
+	// overfetch and slack make a page that is to complete a range larger than the number of
+	// records that is expected there, so that the range seldom takes a second page for its last
+	// few.
 	overfetch = 1.02
 	slack     = 16
 
-	// requestsPerPage and requestsPerWorker bound the requests: so many for each full page of records,
-	// and so many for each worker. A request that finds fewer records than a full page has to be paid
-	// for by others.
+	// requestsPerPage and requestsPerWorker bound the requests: so many for each full page of
+	// records, and so many for each worker. A request that finds fewer records than a full page
+	// has to be paid for by others.
 	requestsPerPage   = 3
 	requestsPerWorker = 2
 
-	// requestsPerRange is what each range may cost beyond its full pages: one request that turns out
-	// to be too small, and the one that completes the range.
+	// requestsPerRange is what each range may cost beyond its full pages: one request that turns
+	// out to be too small, and the one that completes the range.
 	requestsPerRange = 2
 
 	// worthwhile is the part of a full page for which a request is worth its price.
@@ -78,17 +79,17 @@ func (p pager[T]) parallel(
 
 // scan is a walk by several workers.
 //
-// The ids that are not yet walked are kept as ranges. A worker takes a range that nobody works on and
-// fetches the page at its beginning. If there is none, it splits one: the ids behind the page that
-// another worker is fetching become a range of their own. Where that page ends can only be guessed,
-// from the density of the ids before it. The guess decides how much work is done twice, never which
-// records are yielded: a page yields the records of its range, and what it has beyond belongs to
-// another.
+// The ids that are not yet walked are kept as ranges. A worker takes a range that nobody works
+// on and fetches the page at its beginning. If there is none, it splits one: the ids behind the
+// page that another worker is fetching become a range of their own. Where that page ends can
+// only be guessed, from the density of the ids before it. The guess decides how much work is
+// done twice, never which records are yielded: a page yields the records of its range, and what
+// it has beyond belongs to another.
 //
-// Ids can have gaps of any size, and a guess can be wrong by as much. So a range is only split while
-// the records and the requests that would be lost with a wrong guess are within maxWaste and
-// requestsPerPage of what the walk has found until then. On a table where all guesses are wrong one
-// worker does the work of All.
+// Ids can have gaps of any size, and a guess can be wrong by as much. So a range is only split
+// while the records and the requests that would be lost with a wrong guess are within maxWaste
+// and requestsPerPage of what the walk has found until then. On a table where all guesses are
+// wrong one worker does the work of All.
 type scan[T any] struct {
 	pager   pager[T]
 	opts    []RequestOption
@@ -223,9 +224,9 @@ func (s *scan[T]) nextLimit(r *idRange) int {
 	return int(limit)
 }
 
-// split makes a range of the ids behind the page that another worker is fetching, and returns its
-// index. It chooses the range with the most records behind, and returns -1 if there is none that may
-// be split.
+// split makes a range of the ids behind the page that another worker is fetching, and returns
+// its index. It chooses the range with the most records behind, and returns -1 if there is none
+// that may be split.
 func (s *scan[T]) split() int {
 	if s.credit < requestsPerRange {
 		return -1
@@ -263,8 +264,8 @@ func (r *idRange) pageEnd() (end int64, ok bool) {
 	return end, end < r.last
 }
 
-// observe takes the records of other ranges from a page, and keeps what the page shows: how far its
-// range is walked, and how dense the ids are there.
+// observe takes the records of other ranges from a page, and keeps what the page shows: how far
+// its range is walked, and how dense the ids are there.
 func (s *scan[T]) observe(r *idRange, page *prefetch[T]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -285,7 +286,8 @@ func (s *scan[T]) observe(r *idRange, page *prefetch[T]) {
 
 	full := s.limit
 	if sent > 0 {
-		s.limit = page.page.limitByWeight(sent, min(max(full, parallelGrowth*page.page.Limit), s.pager.max))
+		grown := max(full, parallelGrowth*page.page.Limit)
+		s.limit = page.page.limitByWeight(sent, min(grown, s.pager.max))
 	}
 	if within > 0 {
 		r.density = densityAtEnd(page.records, r.after, s.pager.id)
@@ -318,8 +320,8 @@ func (s *scan[T]) settleCredit(r *idRange, limit, full, sent, within int, comple
 	}
 }
 
-// densityAtEnd returns the density of the second half of the records that follow an id. A gap before
-// it does not count, since the ids behind the page are likely to be as those at its end.
+// densityAtEnd returns the density of the second half of the records that follow an id. A gap
+// before it does not count, since the ids behind the page are likely to be as those at its end.
 func densityAtEnd[T any](records []*T, after int64, id func(*T) int64) float64 {
 	half := len(records) / 2
 	if half > 0 {

@@ -8,7 +8,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
-	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -36,10 +35,22 @@ func TestAllParallel_EveryRecordOnce(t *testing.T) {
 		scattered = append(scattered, id)
 	}
 	tables := map[string][]int64{
-		"none": nil, "one": {7}, "99": count(1, 99), "100": count(1, 100), "101": count(1, 101), "one page and one": count(1, 5001),
-		"dense": count(1, 12_345), "every 997th": every(997, 997, 6000*997), "the last 100": count(19_901, 20_000),
-		"a gap": slices.Concat(count(1, 300), count(1_000_000_000, 1_000_006_000)), "gaps": slices.Concat(count(1, 150), count(9_000, 18_000), count(40_000, 40_001), count(90_000, 91_000)),
-		"scattered": scattered, "up to the last id there is": {1, 2, math.MaxInt64 - 1, math.MaxInt64}, "the last id alone": {math.MaxInt64},
+		"none":             nil,
+		"one":              {7},
+		"99":               count(1, 99),
+		"100":              count(1, 100),
+		"101":              count(1, 101),
+		"one page and one": count(1, 5001),
+		"dense":            count(1, 12_345),
+		"every 997th":      every(997, 997, 6000*997),
+		"the last 100":     count(19_901, 20_000),
+		"a gap":            slices.Concat(count(1, 300), count(1_000_000_000, 1_000_006_000)),
+		"gaps": slices.Concat(
+			count(1, 150), count(9_000, 18_000), count(40_000, 40_001), count(90_000, 91_000),
+		),
+		"scattered":                  scattered,
+		"up to the last id there is": {1, 2, math.MaxInt64 - 1, math.MaxInt64},
+		"the last id alone":          {math.MaxInt64},
 	}
 	t.Parallel()
 	users := walks[0]
@@ -48,7 +59,8 @@ func TestAllParallel_EveryRecordOnce(t *testing.T) {
 			t.Run(fmt.Sprint(name, "/", test.workers, " workers"), func(t *testing.T) {
 				t.Parallel()
 				s := &table{path: users.path, rows: rows, most: test.most}
-				ids, err := collect(t, users.parallel(context.Background(), s.client(t), test.workers))
+				walk := users.parallel(context.Background(), s.client(t), test.workers)
+				ids, err := collect(t, walk)
 				require.NoError(t, err)
 				slices.Sort(ids)
 				require.Equal(t, len(rows), len(ids))
@@ -68,7 +80,9 @@ func TestAllParallel_ConcurrentChanges(t *testing.T) {
 	server, c := startServer(t)
 	const standing = 6000
 	id := func(i int) string { return fmt.Sprint("standing-", i) }
-	require.NoError(t, server.SeedUsers(standing, func(i int) zep.CreateUserRequest { return zep.CreateUserRequest{UserID: id(i)} }))
+	require.NoError(t, server.SeedUsers(standing, func(i int) zep.CreateUserRequest {
+		return zep.CreateUserRequest{UserID: id(i)}
+	}))
 	ctx := context.Background()
 	stop, stopped := make(chan struct{}), make(chan error)
 	go func() {
@@ -110,12 +124,13 @@ func TestAllParallel_ConcurrentChanges(t *testing.T) {
 func TestAllParallel_Error(t *testing.T) {
 	eachWalk(t, func(t *testing.T, w walk) {
 		for failing := 1; failing <= 6; failing++ {
-			s := &table{path: w.path, rows: count(1, 20_000), before: func(n int, req *http.Request) (*http.Response, error) {
+			s := &table{path: w.path, rows: count(1, 20_000)}
+			s.before = func(n int, req *http.Request) (*http.Response, error) {
 				if n == failing {
 					return answered(req, http.StatusUnauthorized, "token is expired\n"), nil
 				}
 				return nil, nil
-			}}
+			}
 			_, err := collect(t, w.parallel(context.Background(), s.client(t), 4))
 			require.ErrorIs(t, err, zep.ErrUnauthorized, failing)
 			s.assertIdle()
@@ -140,7 +155,7 @@ func TestAllParallel_ContextAndBreak(t *testing.T) {
 					cancel()
 				}
 			}
-			require.ErrorIs(t, failure, context.Canceled, "a walk that was cut off is not taken for whole")
+			require.ErrorIs(t, failure, context.Canceled, "not taken for the whole")
 			s.assertIdle()
 
 			n = 0
@@ -166,7 +181,8 @@ func TestAllParallel_ContextAndBreak(t *testing.T) {
 	})
 }
 
-// TestAllParallel_RangeAgain also by two at once, each with a captured response for the page in hand.
+// TestAllParallel_RangeAgain also by two at once, each with a captured response for the page in
+// hand.
 func TestAllParallel_RangeAgain(t *testing.T) {
 	eachWalk(t, func(t *testing.T, w walk) {
 		s := &table{path: w.path, rows: count(1, 12_000)}
@@ -190,7 +206,8 @@ func TestAllParallel_RangeAgain(t *testing.T) {
 		}
 		both.Wait()
 		var response *http.Response
-		for id, err := range w.parallel(context.Background(), c, 3, zep.CaptureResponse(&response)) {
+		capture := zep.CaptureResponse(&response)
+		for id, err := range w.parallel(context.Background(), c, 3, capture) {
 			require.NoError(t, err)
 			if id%1000 == 0 {
 				body, err := io.ReadAll(response.Body)
@@ -204,13 +221,14 @@ func TestAllParallel_RangeAgain(t *testing.T) {
 
 func TestAllParallel_TransportPanics(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]func(){"panic": func() { panic("no") }, "runtime.Goexit": runtime.Goexit} {
-		s := &table{path: walks[0].path, rows: count(1, 30_000), before: func(n int, _ *http.Request) (*http.Response, error) {
+	for name, end := range transportEnds {
+		s := &table{path: walks[0].path, rows: count(1, 30_000)}
+		s.before = func(n int, _ *http.Request) (*http.Response, error) {
 			if n == 3 {
 				end()
 			}
 			return nil, nil
-		}}
+		}
 		var last error
 		recovered := func() (value any) {
 			defer func() { value = recover() }()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"iter"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -25,9 +24,9 @@ func TestAll_PagesDouble(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, s.rows, ids)
 		assert.Equal(t, []string{
-			"limit=100", "cursor=100&limit=200", "cursor=300&limit=400", "cursor=700&limit=800", "cursor=1500&limit=1600",
-			"cursor=3100&limit=3200", "cursor=6300&limit=5000", "cursor=11300&limit=5000", "cursor=16300&limit=5000",
-			"cursor=16301&limit=5000",
+			"limit=100", "cursor=100&limit=200", "cursor=300&limit=400", "cursor=700&limit=800",
+			"cursor=1500&limit=1600", "cursor=3100&limit=3200", "cursor=6300&limit=5000",
+			"cursor=11300&limit=5000", "cursor=16300&limit=5000", "cursor=16301&limit=5000",
 		}, s.queries())
 	})
 }
@@ -39,8 +38,8 @@ func TestAll_EndsWithEmptyPage(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, s.rows, ids)
 		assert.Equal(t, []string{
-			"limit=100", "cursor=100&limit=200", "cursor=300&limit=400", "cursor=600&limit=800", "cursor=900&limit=1600",
-			"cursor=1000&limit=3200",
+			"limit=100", "cursor=100&limit=200", "cursor=300&limit=400", "cursor=600&limit=800",
+			"cursor=900&limit=1600", "cursor=1000&limit=3200",
 		}, s.queries())
 	})
 }
@@ -60,10 +59,11 @@ func TestAll_Lazy(t *testing.T) {
 func TestAll_OnePageAhead(t *testing.T) {
 	eachWalk(t, func(t *testing.T, w walk) {
 		requested := make(chan int, 100)
-		s := &table{path: w.path, rows: count(1, 1000), before: func(n int, _ *http.Request) (*http.Response, error) {
+		s := &table{path: w.path, rows: count(1, 1000)}
+		s.before = func(n int, _ *http.Request) (*http.Response, error) {
 			requested <- n
 			return nil, nil
-		}}
+		}
 		first := map[int64]int{1: 1, 101: 2, 301: 3, 701: 4} // the row that a page begins with
 		for id, err := range w.all(context.Background(), s.client(t)) {
 			require.NoError(t, err)
@@ -71,7 +71,7 @@ func TestAll_OnePageAhead(t *testing.T) {
 				if n == 1 {
 					assert.Equal(t, 1, receive(t, requested, "page 1"))
 				}
-				assert.Equal(t, n+1, receive(t, requested, "the next page, while the loop is at this one"))
+				assert.Equal(t, n+1, receive(t, requested, "the next page"))
 			}
 			assert.Empty(t, requested, "one page ahead, and no more")
 		}
@@ -81,7 +81,8 @@ func TestAll_OnePageAhead(t *testing.T) {
 func TestAll_BreakCancels(t *testing.T) {
 	eachWalk(t, func(t *testing.T, w walk) {
 		requested, cancelled := make(chan struct{}), make(chan struct{})
-		s := &table{path: w.path, rows: count(1, 1000), before: func(n int, req *http.Request) (*http.Response, error) {
+		s := &table{path: w.path, rows: count(1, 1000)}
+		s.before = func(n int, req *http.Request) (*http.Response, error) {
 			if n == 1 {
 				return nil, nil
 			}
@@ -89,7 +90,7 @@ func TestAll_BreakCancels(t *testing.T) {
 			<-req.Context().Done()
 			close(cancelled)
 			return nil, req.Context().Err()
-		}}
+		}
 		for id, err := range w.all(context.Background(), s.client(t)) {
 			require.NoError(t, err)
 			if id == 50 {
@@ -107,7 +108,7 @@ func TestAll_BreakCancels(t *testing.T) {
 func TestAll_BreakEndsRequestAtServer(t *testing.T) {
 	eachWalk(t, func(t *testing.T, w walk) {
 		requested, gone := make(chan struct{}), make(chan struct{})
-		server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		handler := http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 			if !req.URL.Query().Has("cursor") {
 				_, _ = io.Copy(rw, page(req, 1, 2, 3).Body)
 				return
@@ -115,7 +116,8 @@ func TestAll_BreakEndsRequestAtServer(t *testing.T) {
 			close(requested)
 			<-req.Context().Done()
 			close(gone)
-		}))
+		})
+		server := httptest.NewServer(handler)
 		defer server.Close()
 		c, err := zep.NewClient(zep.WithBaseURL(server.URL), zep.WithAPIKey(""))
 		require.NoError(t, err)
@@ -131,14 +133,15 @@ func TestAll_BreakEndsRequestAtServer(t *testing.T) {
 func TestAll_PanicInLoop(t *testing.T) {
 	eachWalk(t, func(t *testing.T, w walk) {
 		requested := make(chan struct{})
-		s := &table{path: w.path, rows: count(1, 1000), before: func(n int, req *http.Request) (*http.Response, error) {
+		s := &table{path: w.path, rows: count(1, 1000)}
+		s.before = func(n int, req *http.Request) (*http.Response, error) {
 			if n == 1 {
 				return nil, nil
 			}
 			close(requested)
 			<-req.Context().Done()
 			return nil, req.Context().Err()
-		}}
+		}
 		c := s.client(t)
 		assert.PanicsWithValue(t, "in the loop", func() {
 			for range w.all(context.Background(), c) {
@@ -154,13 +157,14 @@ func TestAll_ContextCancelled(t *testing.T) {
 	eachWalk(t, func(t *testing.T, w walk) {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
-		s := &table{path: w.path, rows: count(1, 1000), before: func(n int, req *http.Request) (*http.Response, error) {
+		s := &table{path: w.path, rows: count(1, 1000)}
+		s.before = func(n int, req *http.Request) (*http.Response, error) {
 			if n < 3 {
 				return nil, nil
 			}
 			<-req.Context().Done()
 			return nil, req.Context().Err()
-		}}
+		}
 		var ids []int64
 		var failure error
 		for id, err := range w.all(ctx, s.client(t)) {
@@ -180,24 +184,26 @@ func TestAll_ContextCancelled(t *testing.T) {
 	})
 }
 
-// TestWalks_CapturedResponse has the race detector as its second half: the next page arrives while the loop
-// reads the response of this one.
+// TestWalks_CapturedResponse has the race detector as its second half: the next page arrives
+// while the loop reads the response of this one.
 func TestWalks_CapturedResponse(t *testing.T) {
-	eachWay(t, func(t *testing.T, w walk, walk func(context.Context, *zep.Client, ...zep.RequestOption) iter.Seq2[int64, error]) {
+	eachWay(t, func(t *testing.T, w walk, walk walkFunc) {
 		var s *table
-		s = &table{rows: count(1, 1500), before: func(n int, req *http.Request) (*http.Response, error) {
+		s = &table{rows: count(1, 1500)}
+		s.before = func(n int, req *http.Request) (*http.Response, error) {
 			limit, cursor := pageOf(s.t, req.URL)
 			if cursor >= 1500 {
-				return answered(req, http.StatusInternalServerError, "the end is an error here\n"), nil
+				return answered(req, http.StatusInternalServerError, "the end is an error\n"), nil
 			}
 			resp := page(req, count(cursor+1, min(cursor+int64(limit), 1500))...)
 			resp.Header.Set("X-After", strconv.FormatInt(cursor, 10))
 			return resp, nil
-		}}
+		}
 		s.path = w.path
 		var response *http.Response
 		last, failures := "", 0
-		for id, err := range walk(context.Background(), s.client(t), zep.CaptureResponse(&response)) {
+		seq := walk(context.Background(), s.client(t), zep.CaptureResponse(&response))
+		for id, err := range seq {
 			if !assert.NotNil(t, response) {
 				return
 			}
@@ -205,7 +211,7 @@ func TestWalks_CapturedResponse(t *testing.T) {
 				assert.Equal(t, http.StatusInternalServerError, response.StatusCode)
 				body, err := io.ReadAll(response.Body)
 				assert.NoError(t, err)
-				assert.Equal(t, "the end is an error here\n", string(body))
+				assert.Equal(t, "the end is an error\n", string(body))
 				failures++
 				require.Equal(t, 1, failures, "an error is the end")
 				continue
@@ -256,19 +262,26 @@ func TestAll_LiveHeap(t *testing.T) {
 	assert.Equal(t, n, walked)
 }
 
-// TestAll_TransportPanics: the page ahead is fetched by another goroutine, where nobody could recover.
+// transportEnds are ways for a transport to end the goroutine that it is called by.
+var transportEnds = map[string]func(){
+	"panic":          func() { panic("no") },
+	"runtime.Goexit": runtime.Goexit,
+}
+
+// TestAll_TransportPanics: the page ahead is fetched by another goroutine, where nobody could
+// recover.
 func TestAll_TransportPanics(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]func(){"panic": func() { panic("no") }, "runtime.Goexit": runtime.Goexit} {
+	for name, end := range transportEnds {
 		pages := 0
 		transport := roundTripper(func(*http.Request) (*http.Response, error) {
 			if pages++; pages == 2 {
 				end()
 			}
-			return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(`[{"id":1,"user_id":"jane"}]`))}, nil
+			body := strings.NewReader(`[{"id":1,"user_id":"jane"}]`)
+			return &http.Response{StatusCode: 200, Body: io.NopCloser(body)}, nil
 		})
-		c, err := zep.NewClient(zep.WithBaseURL("http://zep.test"), zep.WithAPIKey(""), zep.WithHTTPClient(&http.Client{Transport: transport}))
-		require.NoError(t, err)
+		c := clientOf(t, transport)
 		var last error
 		recovered := func() (value any) {
 			defer func() { value = recover() }()

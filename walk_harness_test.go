@@ -22,46 +22,79 @@ import (
 	"github.com/zep-go/zep/zeptest"
 )
 
-// A walk is what users and sessions have alike: a list that is walked by row number. Rows stand for the records here.
+// These are the methods of a list that is walked by row number. Rows stand for the records.
+type (
+	listFunc = func(
+		context.Context, *zep.Client, *zep.ListOptions, ...zep.RequestOption,
+	) ([]int64, error)
+
+	chunkFunc = func(
+		context.Context, *zep.Client, int, ...zep.RequestOption,
+	) iter.Seq2[[]int64, error]
+
+	walkFunc = func(context.Context, *zep.Client, ...zep.RequestOption) iter.Seq2[int64, error]
+
+	parallelFunc = func(
+		context.Context, *zep.Client, int, ...zep.RequestOption,
+	) iter.Seq2[int64, error]
+)
+
+// walk is what users and sessions have alike.
 type walk struct {
 	resource string
 	path     string // of the list
-	list     func(context.Context, *zep.Client, *zep.ListOptions, ...zep.RequestOption) ([]int64, error)
-	chunks   func(context.Context, *zep.Client, int, ...zep.RequestOption) iter.Seq2[[]int64, error]
-	all      func(context.Context, *zep.Client, ...zep.RequestOption) iter.Seq2[int64, error]
-	parallel func(context.Context, *zep.Client, int, ...zep.RequestOption) iter.Seq2[int64, error]
+	list     listFunc
+	chunks   chunkFunc
+	all      walkFunc
+	parallel parallelFunc
 }
 
 var walks = []walk{
 	{
 		resource: "users", path: "/zep/api/v1/user",
-		list: func(ctx context.Context, c *zep.Client, page *zep.ListOptions, opts ...zep.RequestOption) ([]int64, error) {
+		list: func(
+			ctx context.Context, c *zep.Client, page *zep.ListOptions, opts ...zep.RequestOption,
+		) ([]int64, error) {
 			users, err := c.User.List(ctx, page, opts...)
 			return rows(users, userRow), err
 		},
-		chunks: func(ctx context.Context, c *zep.Client, size int, opts ...zep.RequestOption) iter.Seq2[[]int64, error] {
+		chunks: func(
+			ctx context.Context, c *zep.Client, size int, opts ...zep.RequestOption,
+		) iter.Seq2[[]int64, error] {
 			return rowChunks(c.User.ListChunked(ctx, size, opts...), userRow)
 		},
-		all: func(ctx context.Context, c *zep.Client, opts ...zep.RequestOption) iter.Seq2[int64, error] {
+		all: func(
+			ctx context.Context, c *zep.Client, opts ...zep.RequestOption,
+		) iter.Seq2[int64, error] {
 			return rowByRow(c.User.All(ctx, opts...), userRow)
 		},
-		parallel: func(ctx context.Context, c *zep.Client, workers int, opts ...zep.RequestOption) iter.Seq2[int64, error] {
+		parallel: func(
+			ctx context.Context, c *zep.Client, workers int, opts ...zep.RequestOption,
+		) iter.Seq2[int64, error] {
 			return rowByRow(c.User.AllParallel(ctx, workers, opts...), userRow)
 		},
 	},
 	{
 		resource: "sessions", path: "/zep/api/v1/sessions",
-		list: func(ctx context.Context, c *zep.Client, page *zep.ListOptions, opts ...zep.RequestOption) ([]int64, error) {
+		list: func(
+			ctx context.Context, c *zep.Client, page *zep.ListOptions, opts ...zep.RequestOption,
+		) ([]int64, error) {
 			sessions, err := c.Session.List(ctx, page, opts...)
 			return rows(sessions, sessionRow), err
 		},
-		chunks: func(ctx context.Context, c *zep.Client, size int, opts ...zep.RequestOption) iter.Seq2[[]int64, error] {
+		chunks: func(
+			ctx context.Context, c *zep.Client, size int, opts ...zep.RequestOption,
+		) iter.Seq2[[]int64, error] {
 			return rowChunks(c.Session.ListChunked(ctx, size, opts...), sessionRow)
 		},
-		all: func(ctx context.Context, c *zep.Client, opts ...zep.RequestOption) iter.Seq2[int64, error] {
+		all: func(
+			ctx context.Context, c *zep.Client, opts ...zep.RequestOption,
+		) iter.Seq2[int64, error] {
 			return rowByRow(c.Session.All(ctx, opts...), sessionRow)
 		},
-		parallel: func(ctx context.Context, c *zep.Client, workers int, opts ...zep.RequestOption) iter.Seq2[int64, error] {
+		parallel: func(
+			ctx context.Context, c *zep.Client, workers int, opts ...zep.RequestOption,
+		) iter.Seq2[int64, error] {
 			return rowByRow(c.Session.AllParallel(ctx, workers, opts...), sessionRow)
 		},
 	},
@@ -103,8 +136,10 @@ func rowByRow[T any](seq iter.Seq2[*T, error], row func(*T) int64) iter.Seq2[int
 }
 
 // chunkByChunk is ListChunked in the form of All, for what both promise.
-func (w walk) chunkByChunk(size int) func(context.Context, *zep.Client, ...zep.RequestOption) iter.Seq2[int64, error] {
-	return func(ctx context.Context, c *zep.Client, opts ...zep.RequestOption) iter.Seq2[int64, error] {
+func (w walk) chunkByChunk(size int) walkFunc {
+	return func(
+		ctx context.Context, c *zep.Client, opts ...zep.RequestOption,
+	) iter.Seq2[int64, error] {
 		chunks := w.chunks(ctx, c, size, opts...)
 		return func(yield func(int64, error) bool) {
 			for ids, err := range chunks {
@@ -132,8 +167,9 @@ func eachWalk(t *testing.T, test func(t *testing.T, w walk)) {
 	}
 }
 
-// eachWay runs a test for each way of walking users and sessions: in chunks of 100, and one by one.
-func eachWay(t *testing.T, test func(t *testing.T, w walk, walk func(context.Context, *zep.Client, ...zep.RequestOption) iter.Seq2[int64, error])) {
+// eachWay runs a test for each way of walking users and sessions: in chunks of 100, and one by
+// one.
+func eachWay(t *testing.T, test func(t *testing.T, w walk, walk walkFunc)) {
 	eachWalk(t, func(t *testing.T, w walk) {
 		t.Run("ListChunked", func(t *testing.T) {
 			t.Parallel()
@@ -146,8 +182,8 @@ func eachWay(t *testing.T, test func(t *testing.T, w walk, walk func(context.Con
 	})
 }
 
-// A table is the transport to a server that has nothing but rows: it answers with the rows after the cursor, by ascending
-// id, as Zep does, and notes what it was asked for.
+// A table is the transport to a server that has nothing but rows: it answers with the rows after
+// the cursor, by ascending id, as Zep does, and notes what it was asked for.
 type table struct {
 	t    testing.TB
 	path string
@@ -229,8 +265,14 @@ func page(req *http.Request, ids ...int64) *http.Response {
 
 func answered(req *http.Request, status int, body string) *http.Response {
 	return &http.Response{
-		StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: -1, Request: req,
-		Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, Body: io.NopCloser(strings.NewReader(body)),
+		StatusCode:    status,
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		ContentLength: -1,
+		Request:       req,
+		Header:        http.Header{"Content-Type": {"text/plain; charset=utf-8"}},
+		Body:          io.NopCloser(strings.NewReader(body)),
 	}
 }
 
@@ -255,11 +297,17 @@ func (s *table) client(t testing.TB) *zep.Client {
 	return clientOf(t, s)
 }
 
-// clientOf is a client before a transport, with one attempt a call, an end to every wait, and a base URL that has a path.
+// clientOf is a client before a transport, with one attempt a call, an end to every wait, and a
+// base URL that has a path.
 func clientOf(t testing.TB, transport http.RoundTripper) *zep.Client {
 	t.Helper()
-	c, err := zep.NewClient(zep.WithBaseURL("http://zep.test/zep"), zep.WithAPIKey(""), zep.WithMaxAttempts(1), zep.WithTimeout(20*time.Second),
-		zep.WithHTTPClient(&http.Client{Transport: transport}))
+	c, err := zep.NewClient(
+		zep.WithBaseURL("http://zep.test/zep"),
+		zep.WithAPIKey(""),
+		zep.WithMaxAttempts(1),
+		zep.WithTimeout(20*time.Second),
+		zep.WithHTTPClient(&http.Client{Transport: transport}),
+	)
 	require.NoError(t, err)
 	return c
 }
