@@ -511,7 +511,8 @@ func TestListMessagesOptions_Invalid(t *testing.T) {
 	}
 }
 
-// TestAfter_Walks begins every walk by cursor after an id that is there, and after one that is not.
+// TestAfter_Walks begins every walk by cursor after an id that is there, and after one that is
+// not.
 func TestAfter_Walks(t *testing.T) {
 	eachWalk(t, func(t *testing.T, w walk) {
 		ways := map[string]walkFunc{

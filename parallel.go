@@ -26,16 +26,6 @@ const (
 	overfetch = 1.02
 	slack     = 16
 
-	// requestsPerPage and requestsPerWorker bound the requests: so many for each full page of
-	// records, and so many for each worker. A request that finds fewer records than a full page
-	// has to be paid for by others.
-	requestsPerPage   = 3
-	requestsPerWorker = 2
-
-	// requestsPerRange is what each range may cost beyond its full pages: one request that turns
-	// out to be too small, and the one that completes the range.
-	requestsPerRange = 2
-
 	// worthwhile is the part of a full page for which a request is worth its price.
 	worthwhile = 0.5
 )
@@ -87,9 +77,10 @@ func (p pager[T]) parallel(
 // it has beyond belongs to another.
 //
 // Ids can have gaps of any size, and a guess can be wrong by as much. So a range is only split
-// while the records and the requests that would be lost with a wrong guess are within maxWaste
-// and requestsPerPage of what the walk has found until then. On a table where all guesses are
-// wrong one worker does the work of All.
+// while the records that would be sent in vain if every guess was wrong are within maxWaste of
+// those that the walk has found until then. That bounds the requests as well, since every page
+// is worthwhile or wastes as much. On a table where all guesses are wrong one worker does the
+// work of All.
 type scan[T any] struct {
 	pager   pager[T]
 	opts    []RequestOption
@@ -104,7 +95,6 @@ type scan[T any] struct {
 	limit   int        // of a full page
 	useful  int64      // records that were yielded
 	wasted  int64      // records beyond the range that they were fetched for
-	credit  float64    // requests that may be spent on splitting ranges
 }
 
 // idRange is the ids after after, up to last, which are not yet walked.
@@ -113,7 +103,6 @@ type idRange struct {
 	density     float64 // of records per id, from the page before; 0 before any page
 	busy        bool    // a worker fetches the page after after
 	limit       int     // of that page
-	small       bool    // a page that was smaller than a full one did not complete the range
 	reserved    int     // records that the page which completes the range may waste
 }
 
@@ -132,7 +121,6 @@ func newScan[T any](p pager[T], workers int, opts []RequestOption) *scan[T] {
 		stopped: make(chan struct{}),
 		ranges:  []*idRange{{after: walkOptions(opts).start(), last: math.MaxInt64}},
 		limit:   p.first,
-		credit:  float64(requestsPerWorker*workers - requestsPerRange),
 	}
 	s.changed = sync.NewCond(&s.mu)
 	return s
@@ -215,11 +203,12 @@ func (s *scan[T]) nextLimit(r *idRange) int {
 		}
 		return s.limit
 	}
-	limit := float64(s.limit)
-	if !r.small {
-		limit = min(limit, overfetch*r.expected(r.after)+slack)
-	}
-	limit = min(limit, float64(r.last-r.after), float64(max(r.reserved+spare, 1)))
+	limit := min(
+		max(overfetch*r.expected(r.after)+slack, 1),
+		float64(s.limit),
+		float64(r.last-r.after),
+		float64(max(r.reserved+spare, 1)),
+	)
 	r.reserved = max(r.reserved, int(limit))
 	return int(limit)
 }
@@ -228,9 +217,6 @@ func (s *scan[T]) nextLimit(r *idRange) int {
 // its index. It chooses the range with the most records behind, and returns -1 if there is none
 // that may be split.
 func (s *scan[T]) split() int {
-	if s.credit < requestsPerRange {
-		return -1
-	}
 	spare, most, found, at := s.spare(), worthwhile*float64(s.limit), -1, int64(0)
 	for i, r := range s.ranges {
 		end, ok := r.pageEnd()
@@ -245,7 +231,6 @@ func (s *scan[T]) split() int {
 	behind := &idRange{after: at, last: r.last, density: r.density, reserved: r.reserved}
 	r.last, r.reserved = at, r.limit
 	s.ranges = slices.Insert(s.ranges, found+1, behind)
-	s.credit -= requestsPerRange
 	return found + 1
 }
 
@@ -257,11 +242,10 @@ func (r *idRange) pageEnd() (end int64, ok bool) {
 	}
 	// A page of n records reaches over n ids at least.
 	ids := max(float64(r.limit), float64(r.limit-slack)/(overfetch*r.density))
-	if ids >= float64(r.last-r.after) || ids >= math.MaxInt64 {
+	if ids >= float64(r.last-r.after) {
 		return 0, false
 	}
-	end = r.after + int64(ids)
-	return end, end < r.last
+	return r.after + int64(ids), true
 }
 
 // observe takes the records of other ranges from a page, and keeps what the page shows: how far
@@ -294,29 +278,15 @@ func (s *scan[T]) observe(r *idRange, page *prefetch[T]) {
 		r.after = s.pager.id(page.records[within-1])
 	}
 	complete := sent == 0 || within < sent || r.after == r.last
-	s.ranges = slices.DeleteFunc(s.ranges, func(other *idRange) bool {
-		if sent == 0 && other.after > r.after { // where it is empty, it is empty behind
-			other.density = 0
-			return !other.busy
-		}
-		return other == r && complete
-	})
-	s.settleCredit(r, page.page.Limit, full, sent, within, complete)
-}
-
-// settleCredit pays a request with what it found.
-func (s *scan[T]) settleCredit(r *idRange, limit, full, sent, within int, complete bool) {
-	filled := float64(within) / float64(full)
-	if !complete && sent < limit {
-		filled = 1 // the server has a cap of its own
+	if complete {
+		s.ranges = slices.DeleteFunc(s.ranges, func(other *idRange) bool { return other == r })
 	}
-	s.credit += requestsPerPage * filled
-	switch {
-	case complete: // paid for when the range was made
-	case !r.small && float64(limit) < worthwhile*float64(full):
-		r.small = true // the same
-	default:
-		s.credit--
+	if sent == 0 {
+		for _, other := range s.ranges {
+			if other.after > r.after {
+				other.density = 0 // there is nothing to expect behind an empty page
+			}
+		}
 	}
 }
 
