@@ -65,7 +65,7 @@ const (
 	pageShare = 64
 
 	// overweight is how many times the aim a page of All may weigh: 8 MiB. One that weighs more is
-	// given up and asked for again in halves. A walk holds two pages and the bytes of one.
+	// given up and asked for again in halves. A walk holds two pages and the body of one.
 	overweight = 2
 )
 
@@ -134,12 +134,14 @@ func (p *walkPage) setWeight(bytes int) {
 	}
 }
 
-// nextLimit returns the size of the page after this one, which had so many records.
+// nextLimit returns the size of the page after this one: at most twice its size, and at most max.
+// The page had so many records.
 func (p *walkPage) nextLimit(records, max int) int {
 	return p.limitByWeight(records, min(2*p.Limit, max))
 }
 
-// limitByWeight returns max, or how many records weigh the target if so many weighed as this page.
+// limitByWeight returns how many records are expected to weigh the target, at most max. The page
+// had so many records.
 func (p *walkPage) limitByWeight(records, max int) int {
 	if p.weight == 0 {
 		return max

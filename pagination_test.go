@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"maps"
-	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -290,7 +289,7 @@ func TestWalks_FewIDsLeft(t *testing.T) {
 	})
 }
 
-// TestWalks_GapsOfFailedAdds is the same with the sequence of the server's own.
+// TestWalks_GapsOfFailedAdds walks over the gaps that failed adds leave in the ids of the server.
 func TestWalks_GapsOfFailedAdds(t *testing.T) {
 	eachWay(t, func(t *testing.T, w walk, walk walkFunc) {
 		server, c := startServer(t)
@@ -379,7 +378,7 @@ func TestWalks_ConcurrentChanges(t *testing.T) {
 				assert.Equal(t, 1, times, id)
 			}
 			if way == "ListChunked" {
-				assert.Contains(t, last, "new", "who was added meanwhile comes last")
+				assert.Contains(t, last, "new", "a user that was added meanwhile comes last")
 			}
 		})
 	}
@@ -469,17 +468,21 @@ func TestList_Options(t *testing.T) {
 	})
 }
 
+const (
+	negative = "must not be negative"
+	large    = "must be at most 2147483647"
+)
+
 func TestListOptions_Invalid(t *testing.T) {
-	const max = "2147483647"
 	tests := map[string]struct {
 		page zep.ListOptions
 		want string
 	}{
-		"limit":        {zep.ListOptions{Limit: -1}, "Limit is -1, must not be negative"},
-		"cursor":       {zep.ListOptions{Limit: 3, Cursor: -7}, "Cursor is -7, must not be negative"},
-		"both":         {zep.ListOptions{Limit: -1, Cursor: -7}, "Limit is -1, must not be negative"},
-		"large limit":  {zep.ListOptions{Limit: 1 << 31}, "Limit is 2147483648, must be at most " + max},
-		"larger limit": {zep.ListOptions{Limit: 1<<32 + 1}, "Limit is 4294967297, must be at most " + max},
+		"limit":        {zep.ListOptions{Limit: -1}, "Limit is -1, " + negative},
+		"cursor":       {zep.ListOptions{Limit: 3, Cursor: -7}, "Cursor is -7, " + negative},
+		"both":         {zep.ListOptions{Limit: -1, Cursor: -7}, "Limit is -1, " + negative},
+		"large limit":  {zep.ListOptions{Limit: 1 << 31}, "Limit is 2147483648, " + large},
+		"larger limit": {zep.ListOptions{Limit: 1<<32 + 1}, "Limit is 4294967297, " + large},
 	}
 	eachWalk(t, func(t *testing.T, w walk) {
 		c := clientOf(t, noTransport(t))
@@ -496,12 +499,11 @@ func TestListOptions_Invalid(t *testing.T) {
 
 func TestListMessagesOptions_Invalid(t *testing.T) {
 	t.Parallel()
-	const max = "2147483647"
 	tests := map[string]zep.ListMessagesOptions{
-		"Limit is -1, must not be negative":                    {Limit: -1, Page: -2},
-		"Page is -2, must not be negative":                     {Limit: 3, Page: -2},
-		"Limit is 9223372036854775807, must be at most " + max: {Limit: math.MaxInt64},
-		"Page is 2147483648, must be at most " + max:           {Page: 1 << 31},
+		"Limit is -1, " + negative:      {Limit: -1, Page: -2},
+		"Page is -2, " + negative:       {Limit: 3, Page: -2},
+		"Limit is 2147483648, " + large: {Limit: 1 << 31},
+		"Page is 4294967297, " + large:  {Page: 1<<32 + 1},
 	}
 	c := clientOf(t, noTransport(t))
 	for want, page := range tests {
@@ -536,7 +538,8 @@ func TestAfter_Walks(t *testing.T) {
 					require.True(t, slices.Equal(s.rows[begin:], ids), "%s after %d", name, after)
 				}
 			}
-			ids, err := collect(t, walk(context.Background(), clientOf(t, noTransport(t)), zep.After(-1)))
+			c := clientOf(t, noTransport(t))
+			ids, err := collect(t, walk(context.Background(), c, zep.After(-1)))
 			require.ErrorIs(t, err, zep.ErrBadRequest, name)
 			require.ErrorContains(t, err, "After(-1)", name)
 			assert.Empty(t, ids)
@@ -544,7 +547,7 @@ func TestAfter_Walks(t *testing.T) {
 	})
 }
 
-// TestAfter_Stopped takes up a walk that was stopped.
+// TestAfter_Stopped stops a walk again and again, and continues after the last record.
 func TestAfter_Stopped(t *testing.T) {
 	eachWay(t, func(t *testing.T, w walk, walk walkFunc) {
 		s := &table{path: w.path, rows: every(3, 3, 3000)}
@@ -579,9 +582,15 @@ func TestAfter_OtherCalls(t *testing.T) {
 		"User.Get":     func() error { _, err := c.User.Get(ctx, "jane", after); return err },
 		"User.List":    func() error { _, err := c.User.List(ctx, nil, after); return err },
 		"Session.List": func() error { _, err := c.Session.List(ctx, nil, after); return err },
-		"Message.List": func() error { _, err := c.Message.List(ctx, "s", nil, after); return err },
-		"Message.All":  func() error { _, err := collect(t, messagesAll(ctx, c, after)); return err },
-		"User.Delete":  func() error { return c.User.Delete(ctx, "jane", after) },
+		"Message.List": func() error {
+			_, err := c.Message.List(ctx, "s", nil, after)
+			return err
+		},
+		"Message.All": func() error {
+			_, err := collect(t, messagesAll(ctx, c, after))
+			return err
+		},
+		"User.Delete": func() error { return c.User.Delete(ctx, "jane", after) },
 		"Memory.Add": func() error {
 			messages := []*zep.Message{{Role: "human", Content: "hi"}}
 			return c.Memory.Add(ctx, "s", &zep.AddMemoryRequest{Messages: messages}, after)
@@ -612,7 +621,8 @@ func TestCollect(t *testing.T) {
 	require.ErrorIs(t, err, zep.ErrServer)
 	assert.Equal(t, count(1, 100), rows(users, userRow), "what came before the error")
 
-	none, err := zep.Collect((&table{path: walks[0].path}).client(t).User.All(context.Background()))
+	s = &table{path: walks[0].path}
+	none, err := zep.Collect(s.client(t).User.All(context.Background()))
 	require.NoError(t, err)
 	assert.NotNil(t, none, "JSON of it is a list")
 	assert.Empty(t, none)

@@ -16,8 +16,8 @@ const (
 	// are not split before the pages are large, so they grow faster than those of All.
 	parallelGrowth = 8
 
-	// maxWaste is the part of the useful records that may be sent in vain: those after the end of
-	// the range that a page was asked for, which another worker gets too.
+	// maxWaste is the part of the useful records that may be sent for nothing: those after the
+	// end of the range that a page was asked for, which another worker gets too.
 	maxWaste = 0.5
 
 	// overfetch and slack make a page that is to complete a range larger than the number of
@@ -77,7 +77,7 @@ func (p pager[T]) parallel(
 // it has beyond belongs to another.
 //
 // Ids can have gaps of any size, and a guess can be wrong by as much. So a range is only split
-// while the records that would be sent in vain if every guess was wrong are within maxWaste of
+// while the records that would be sent for nothing if every guess was wrong are within maxWaste of
 // those that the walk has found until then. That bounds the requests as well, since every page
 // is worthwhile or wastes as much. On a table where all guesses are wrong one worker does the
 // work of All.
@@ -97,11 +97,11 @@ type scan[T any] struct {
 	wasted  int64      // records beyond the range that they were fetched for
 }
 
-// idRange is the ids after after, up to last, which are not yet walked.
+// idRange is a range of ids that are not yet walked: those greater than after, up to last.
 type idRange struct {
 	after, last int64
 	density     float64 // of records per id, from the page before; 0 before any page
-	busy        bool    // a worker fetches the page after after
+	busy        bool    // a worker fetches the first page
 	limit       int     // of that page
 	reserved    int     // records that the page which completes the range may waste
 }

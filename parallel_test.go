@@ -19,7 +19,7 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// every is every nth id of a range.
+// every returns every nth id of a range.
 func every(n, first, last int64) (ids []int64) {
 	for id := first; id <= last; id += n {
 		ids = append(ids, id)
@@ -74,7 +74,7 @@ func TestAllParallel_EveryRecordOnce(t *testing.T) {
 	}
 }
 
-// TestAllParallel_ConcurrentChanges: on a server that others write to.
+// TestAllParallel_ConcurrentChanges walks while users are added and deleted.
 func TestAllParallel_ConcurrentChanges(t *testing.T) {
 	t.Parallel()
 	server, c := startServer(t)
@@ -181,8 +181,7 @@ func TestAllParallel_ContextAndBreak(t *testing.T) {
 	})
 }
 
-// TestAllParallel_RangeAgain also by two at once, each with a captured response for the page in
-// hand.
+// TestAllParallel_RangeAgain ranges over one walk twice at the same time.
 func TestAllParallel_RangeAgain(t *testing.T) {
 	eachWalk(t, func(t *testing.T, w walk) {
 		s := &table{path: w.path, rows: count(1, 12_000)}

@@ -104,7 +104,7 @@ func TestAll_BreakCancels(t *testing.T) {
 	})
 }
 
-// TestAll_BreakEndsRequestAtServer is the same on the wire.
+// TestAll_BreakEndsRequestAtServer is TestAll_BreakCancels with a real connection.
 func TestAll_BreakEndsRequestAtServer(t *testing.T) {
 	eachWalk(t, func(t *testing.T, w walk) {
 		requested, gone := make(chan struct{}), make(chan struct{})
@@ -184,8 +184,8 @@ func TestAll_ContextCancelled(t *testing.T) {
 	})
 }
 
-// TestWalks_CapturedResponse has the race detector as its second half: the next page arrives
-// while the loop reads the response of this one.
+// TestWalks_CapturedResponse reads the captured response of a page while the next page arrives.
+// The race detector fails it if both write to the same variable.
 func TestWalks_CapturedResponse(t *testing.T) {
 	eachWay(t, func(t *testing.T, w walk, walk walkFunc) {
 		var s *table
@@ -268,8 +268,8 @@ var transportEnds = map[string]func(){
 	"runtime.Goexit": runtime.Goexit,
 }
 
-// TestAll_TransportPanics: the page ahead is fetched by another goroutine, where nobody could
-// recover.
+// TestAll_TransportPanics expects the panic in the goroutine of the loop, where it can be
+// recovered, and not in that which fetches the page.
 func TestAll_TransportPanics(t *testing.T) {
 	t.Parallel()
 	for name, end := range transportEnds {

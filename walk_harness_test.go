@@ -182,8 +182,8 @@ func eachWay(t *testing.T, test func(t *testing.T, w walk, walk walkFunc)) {
 	})
 }
 
-// A table is the transport to a server that has nothing but rows: it answers with the rows after
-// the cursor, by ascending id, as Zep does, and notes what it was asked for.
+// table is the transport to a server with one table of rows. It answers with the rows after the
+// cursor, by ascending id, as Zep does, and records the requests.
 type table struct {
 	t    testing.TB
 	path string
@@ -276,21 +276,21 @@ func answered(req *http.Request, status int, body string) *http.Response {
 	}
 }
 
-// queries is what the table was asked for, in the order of the requests.
+// queries returns the queries of all requests, in their order.
 func (s *table) queries() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.asked)
 }
 
-// assertIdle: nothing is under way any more.
+// assertIdle checks that no request is under way.
 func (s *table) assertIdle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	assert.Zero(s.t, s.running, "requests under way after the walk")
 }
 
-// client is a client of the table's.
+// client returns a client of the table.
 func (s *table) client(t testing.TB) *zep.Client {
 	t.Helper()
 	s.t = t
@@ -312,7 +312,7 @@ func clientOf(t testing.TB, transport http.RoundTripper) *zep.Client {
 	return c
 }
 
-// count is the numbers from first to last.
+// count returns the numbers from first to last.
 func count(first, last int64) []int64 {
 	ids := make([]int64, 0, last-first+1)
 	for id := first; id <= last; id++ {
@@ -345,12 +345,12 @@ func receive[T any](t testing.TB, from <-chan T, what string) (got T) {
 	select {
 	case got = <-from:
 	case <-timeout.C:
-		assert.Fail(t, "waited in vain: "+what)
+		assert.Fail(t, "timed out waiting for "+what)
 	}
 	return got
 }
 
-// lastCursor is that of the last request.
+// lastCursor returns the cursor of the last request.
 func (s *table) lastCursor() int64 {
 	queries := s.queries()
 	_, cursor := pageOf(s.t, &url.URL{RawQuery: queries[len(queries)-1]})
