@@ -151,6 +151,7 @@ func TestMessageAll_MessagesAdded(t *testing.T) {
 		got, err := collect(t, s.walk(t))
 		require.NoError(t, err)
 		assert.True(t, slices.Equal(count(0, 1599), got), "request %d: %d messages", nth, len(got))
+		assert.LessOrEqual(t, len(s.asked), 8, "the pages grow again")
 	}
 }
 

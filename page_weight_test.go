@@ -244,6 +244,19 @@ func TestAll_PagesByWeight(t *testing.T) {
 	}
 }
 
+// TestMessageAll_HeavyInTheEnd asks for no page twice, though the second one is no larger than the
+// first only because of its number.
+func TestMessageAll_HeavyInTheEnd(t *testing.T) {
+	t.Parallel()
+	weight := func(id int) int { return 200_000 * min(id/513, 1) }
+	s := &heavyServer{records: 515, weight: weight}
+	walk := heavyWalks["Message.All"](context.Background(), s.client(t, 8<<20))
+	for _, err := range walk {
+		require.NoError(t, err)
+	}
+	assert.Equal(t, []int{512, 512, 256, 128, 64, 32, 16, 8, 4, 2, 1, 1, 1, 1}, s.asked)
+}
+
 // TestListChunked_Halves yields smaller chunks where the records are too large for the chunk size.
 func TestListChunked_Halves(t *testing.T) {
 	t.Parallel()

@@ -228,7 +228,7 @@ func (s *scan[T]) split() int {
 		return -1
 	}
 	r := s.ranges[found]
-	behind := &idRange{after: at, last: r.last, density: r.density, reserved: r.reserved}
+	behind := &idRange{after: at, last: r.last, density: r.density}
 	r.last, r.reserved = at, r.limit
 	s.ranges = slices.Insert(s.ranges, found+1, behind)
 	return found + 1
