@@ -67,9 +67,11 @@ func (x *exchange) readBody(buffer *bytes.Buffer, resp *http.Response) error {
 	case resp.StatusCode < 200: // the body of a 101 is the connection, which no context ends
 		return nil
 	case isSuccess(resp):
-		_, err := buffer.ReadFrom(io.LimitReader(body, x.client.maxBody+1))
-		if int64(buffer.Len()) > x.client.maxBody {
-			err = fmt.Errorf("%w: the response is over %d bytes", ErrTooLarge, x.client.maxBody)
+		limit := x.page.maxBody(x.client.maxBody)
+		_, err := buffer.ReadFrom(io.LimitReader(body, limit+1))
+		x.page.setWeight(buffer.Len())
+		if int64(buffer.Len()) > limit {
+			err = fmt.Errorf("%w: the response is over %d bytes", ErrTooLarge, limit)
 		}
 		return err
 	}
