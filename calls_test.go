@@ -16,6 +16,7 @@ import (
 type serviceCall struct {
 	endpoint string       // the endpoint of the first request, as in call
 	resend   resendPolicy // what the endpoint has; of a GET it is readOnly
+	locks    bool         // the server may be waiting for a lock after 504: it is not sent again
 	args     []any        // the arguments between the context and the options
 	idField  string       // the field of the last argument that is an id, "" for none
 	ids      []string     // the names of the ids in errors: the string arguments, then idField
@@ -87,6 +88,7 @@ func userCalls() map[string]serviceCall {
 		},
 		"User.Update": {
 			endpoint: "PATCH /user/{userId}",
+			locks:    true,
 			args:     []any{&UpdateUserRequest{UserID: "jane", Metadata: anyMetadata()}},
 			idField:  "UserID",
 			ids:      []string{"userID"},
@@ -169,6 +171,7 @@ func sessionCalls() map[string]serviceCall {
 		},
 		"Session.Update": {
 			endpoint: "PATCH /sessions/{sessionId}",
+			locks:    true,
 			args:     []any{&UpdateSessionRequest{SessionID: "s", Metadata: anyMetadata()}},
 			idField:  "SessionID",
 			ids:      []string{"sessionID"},
@@ -490,7 +493,9 @@ func methodsByName(c *Client) map[string]reflect.Value {
 			methods[name+"."+receiver.Type().Method(i).Name] = receiver.Method(i)
 		}
 	}
-	delete(methods, "Client.String")
+	for _, sendsNothing := range []string{"Client.String", "Client.Wait"} {
+		delete(methods, sendsNothing)
+	}
 	return methods
 }
 
