@@ -201,7 +201,7 @@ func memoryCalls() map[string]serviceCall {
 			endpoint: "GET /sessions/{sessionId}/memory",
 			args:     []any{"s", &GetMemoryOptions{}},
 			ids:      []string{"sessionID"},
-			answers:  []string{"{}"},
+			answers:  []string{`{"messages":[` + helloJSON + `],"summary":null}`},
 			invalid: map[string]invalidCall{
 				"negative LastN": negative("Memory.Get: LastN", "s", &GetMemoryOptions{LastN: -1}),
 			},
@@ -513,7 +513,15 @@ func services(c *Client) map[string]reflect.Value {
 // invoke calls a method, ranges over its result if that is a walk, and returns the error.
 func invoke(
 	ctx context.Context, c *Client, name string, args []any, opts ...RequestOption,
-) (failure error) {
+) error {
+	_, err := invokeForResult(ctx, c, name, args, opts...)
+	return err
+}
+
+// invokeForResult is invoke that returns the result too, nil of a walk and of a method without one.
+func invokeForResult(
+	ctx context.Context, c *Client, name string, args []any, opts ...RequestOption,
+) (result any, failure error) {
 	method := methodsByName(c)[methodOf(name)]
 	in := []reflect.Value{reflect.ValueOf(ctx)}
 	for i, arg := range args {
@@ -527,12 +535,15 @@ func invoke(
 	last := out[len(out)-1]
 	if last.Kind() != reflect.Func {
 		failure, _ = last.Interface().(error)
-		return failure
+		if len(out) > 1 {
+			result = out[0].Interface()
+		}
+		return result, failure
 	}
 	for _, err := range last.Seq2() {
 		failure, _ = err.Interface().(error)
 	}
-	return failure
+	return nil, failure
 }
 
 // idValues returns the ids in the arguments, in the order of call.ids.

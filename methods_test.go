@@ -2,6 +2,7 @@ package zep
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -14,14 +15,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestServiceCalls_Endpoint checks what a call sends first, and that it sends no more than it has
-// answers.
+// TestServiceCalls_Endpoint checks what a call sends first, that it sends no more than it has
+// answers, and that the result has all that the last answer has.
 func TestServiceCalls_Endpoint(t *testing.T) {
 	eachServiceCall(t, func(t *testing.T, name string, call serviceCall) {
 		c, s, _ := scripted(t, nil, call.steps()...)
 		response := &http.Response{StatusCode: 999}
-		require.NoError(t,
-			invoke(context.Background(), c, name, call.args, CaptureResponse(&response)))
+		result, err := invokeForResult(context.Background(), c, name, call.args,
+			CaptureResponse(&response))
+		require.NoError(t, err)
 		requests := s.requests()
 		require.Len(t, requests, len(call.answers))
 		if len(requests) == 0 {
@@ -32,6 +34,10 @@ func TestServiceCalls_Endpoint(t *testing.T) {
 			assert.Nil(t, response, "the response of a page without records is not kept")
 		} else {
 			assert.Equal(t, 200, response.StatusCode)
+		}
+		answer := call.answers[len(call.answers)-1]
+		if result != nil && strings.HasPrefix(answer, "{") {
+			assert.Subset(t, fields(t, result), fields(t, json.RawMessage(answer)))
 		}
 
 		method, path, _ := strings.Cut(call.endpoint, " ")
@@ -47,6 +53,15 @@ func TestServiceCalls_Endpoint(t *testing.T) {
 		sentPath, _, _ := strings.Cut(requests[0].url, "?")
 		assert.Equal(t, method+" "+mockURL+path, requests[0].method+" "+sentPath)
 	})
+}
+
+// fields returns the fields of a value in JSON.
+func fields(t *testing.T, value any) (all map[string]any) {
+	t.Helper()
+	data, err := json.Marshal(value)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(data, &all))
+	return all
 }
 
 // refusedIDs are ids that no request can carry to their own record, with what the error says.
