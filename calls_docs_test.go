@@ -36,7 +36,7 @@ func parsedFiles(t *testing.T, pattern string) (files []*ast.File) {
 var endpointLine = regexp.MustCompile(
 	`(?m)^(GET|POST|PATCH|DELETE) (/\S+?)(, which answers OK, and GET)?$`)
 
-// TestServiceCalls_DocumentedEndpoints compares the documentation of each method with the registry.
+// TestServiceCalls_DocumentedEndpoints compares the methods' comments with the registry.
 func TestServiceCalls_DocumentedEndpoints(t *testing.T) {
 	t.Parallel()
 	doc := map[string]string{}

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// serviceCall is a call of an exported method that works, and the calls of that method that do not.
+// serviceCall is a call of a method that works, and the calls of that method that do not.
 type serviceCall struct {
 	endpoint string       // the endpoint of the first request, as in call
 	resend   resendPolicy // what the endpoint has; of a GET it is readOnly
@@ -32,9 +32,9 @@ type invalidCall struct {
 	text string // is part of the error
 }
 
-// serviceCalls returns the registry of calls: at least one of each method. Its keys are the names of
-// the methods; if there are several calls of one, a space and more follow. The registry is made anew
-// each time, so that a test may compare the arguments of two.
+// serviceCalls returns the registry of calls: at least one of each method. Its keys are the names
+// of the methods; if there are several calls of one, a space and more follow. The registry is made
+// anew each time, so that a test may compare the arguments of two.
 func serviceCalls() map[string]serviceCall {
 	calls := map[string]serviceCall{
 		"Client.Health": {endpoint: "GET " + healthRoute, answers: []string{"."}},
@@ -518,7 +518,7 @@ func invoke(
 	return err
 }
 
-// invokeForResult is invoke that returns the result too, nil of a walk and of a method without one.
+// invokeForResult returns the result too. It is nil of a walk, and of a method without one.
 func invokeForResult(
 	ctx context.Context, c *Client, name string, args []any, opts ...RequestOption,
 ) (result any, failure error) {
