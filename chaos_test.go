@@ -124,7 +124,7 @@ func newChaosRun(t *testing.T, seed uint64, network chaosNetwork,
 		zep.WithBackoff(time.Millisecond, 2*time.Millisecond),
 		zep.WithLogger(slog.New(chaosLog{c})))...)
 	require.NoError(t, err)
-	c.client.SetPatience(20*time.Millisecond, 100*time.Millisecond)
+	zep.SetPatience(c.client, 20*time.Millisecond, 100*time.Millisecond)
 	c.direct, err = c.server.Client()
 	require.NoError(t, err)
 	return c

@@ -251,6 +251,12 @@ var walkConformance = []conformanceTest{
 			all = append(all, user)
 		}
 		assert.Equal(t, want, own(all, c, userID))
+		all = nil
+		for user, err := range c.User.AllParallel(c.ctx, 2) {
+			require.NoError(t, err)
+			all = append(all, user)
+		}
+		assert.ElementsMatch(t, want, own(all, c, userID))
 	}},
 	{"sessions, with gaps between their ids, come once each", func(t *testing.T, c *testClient) {
 		var want []*zep.Session
@@ -274,5 +280,11 @@ var walkConformance = []conformanceTest{
 			all = append(all, session)
 		}
 		assert.Equal(t, want, own(all, c, sessionID))
+		all = nil
+		for session, err := range c.Session.AllParallel(c.ctx, 2) {
+			require.NoError(t, err)
+			all = append(all, session)
+		}
+		assert.ElementsMatch(t, want, own(all, c, sessionID))
 	}},
 }

@@ -229,14 +229,6 @@ func TestMemoryService_InvalidRequests(t *testing.T) {
 			add(&Message{CreatedAt: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}),
 			"JSON",
 		},
-		"a negative number of messages": {func(c *Client) error {
-			_, err := c.Memory.Get(ctx, "s", &GetMemoryOptions{LastN: -1})
-			return err
-		}, "LastN is -1, must not be negative"},
-		"a negative limit": {func(c *Client) error {
-			_, err := c.Memory.Search(ctx, "s", &SearchMemoryRequest{Text: "x", Limit: -2})
-			return err
-		}, "Limit is -2, must not be negative"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

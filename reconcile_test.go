@@ -340,16 +340,12 @@ func TestReconcileAdd_StaysAmbiguous(t *testing.T) {
 
 func TestReconcileDelete_NotFound(t *testing.T) {
 	t.Parallel()
-	deletes := map[string]func(*Client) error{
-		"User.Delete": func(c *Client) error {
-			return c.User.Delete(context.Background(), "jane")
-		},
-		"Session.Delete": func(c *Client) error {
-			return c.Session.Delete(context.Background(), "s")
-		},
-	}
 	gone := answers(404, "not found\n")
-	for name, del := range deletes {
+	for name, call := range serviceCalls() {
+		if !strings.HasPrefix(call.endpoint, "DELETE ") {
+			continue
+		}
+		del := func(c *Client) error { return invoke(context.Background(), c, name, call.args) }
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for how, lost := range lostAnswers {

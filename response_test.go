@@ -82,40 +82,6 @@ func TestCaptureResponse(t *testing.T) {
 	}
 }
 
-// TestCaptureResponse_NilIfNothingSent checks that the variable does not keep the response of an
-// earlier call.
-func TestCaptureResponse_NilIfNothingSent(t *testing.T) {
-	t.Parallel()
-	ended, cancel := context.WithCancel(context.Background())
-	cancel()
-	ctx := context.Background()
-	c, _, _ := scripted(t, nil)
-	notJSON := Metadata{"f": func() {}}
-	for name, call := range map[string]func(RequestOption) error{
-		"invalid id": func(o RequestOption) error { _, err := c.User.Get(ctx, "", o); return err },
-		"invalid record": func(o RequestOption) error {
-			_, err := c.User.Add(ctx, &CreateUserRequest{}, o)
-			return err
-		},
-		"invalid page": func(o RequestOption) error {
-			_, err := c.User.List(ctx, &ListOptions{Limit: -1}, o)
-			return err
-		},
-		"not JSON": func(o RequestOption) error {
-			_, err := c.User.Update(ctx, &UpdateUserRequest{UserID: "j", Metadata: notJSON}, o)
-			return err
-		},
-		"ended context": func(o RequestOption) error {
-			_, err := c.User.Get(ended, "jane", o)
-			return err
-		},
-	} {
-		response := &http.Response{StatusCode: 999}
-		require.Error(t, call(CaptureResponse(&response)), name)
-		assert.Nil(t, response, name)
-	}
-}
-
 // TestCaptureResponse_Context checks that the request of a captured response has the context that
 // the caller gave, and not that of the call, which has a deadline and the key.
 func TestCaptureResponse_Context(t *testing.T) {
