@@ -19,8 +19,8 @@ import (
 	"github.com/zep-go/zep/locker/postgres"
 )
 
-// The tests start processes of their own: this program again, with the mode in the environment, and
-// what the mode needs in the arguments.
+// The tests start processes of their own: this program again, with the mode in the environment,
+// and what the mode needs in the arguments.
 const childMode = "ZEP_LOCKER_TEST_CHILD"
 
 var childModes = map[string]func(args []string) error{

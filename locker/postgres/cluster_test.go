@@ -48,10 +48,11 @@ func findPostgres() (string, error) {
 		n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path))))
 		return n
 	}
-	return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return version(a) - version(b) })), nil
+	newest := slices.MaxFunc(found, func(a, b string) int { return version(a) - version(b) })
+	return filepath.Dir(newest), nil
 }
 
-// newCluster makes a cluster that is not started. setup changes its directory before the start.
+// newCluster makes a cluster that is not started.
 func newCluster() (c *cluster, err error) {
 	bin, err := findPostgres()
 	if err != nil {
@@ -67,7 +68,8 @@ func newCluster() (c *cluster, err error) {
 			os.RemoveAll(dir)
 		}
 	}()
-	if err := os.WriteFile(filepath.Join(dir, "password"), []byte(superuserPassword), 0o644); err != nil {
+	password := filepath.Join(dir, "password")
+	if err := os.WriteFile(password, []byte(superuserPassword), 0o644); err != nil {
 		return nil, err
 	}
 	if os.Getuid() == 0 { // PostgreSQL refuses to run as root
@@ -82,7 +84,7 @@ func newCluster() (c *cluster, err error) {
 	}
 	initdb := c.command("initdb", "-D", c.data(), "-U", "postgres", "-E", "UTF8", "--no-locale",
 		"--no-sync", "--auth-local=trust", "--auth-host=scram-sha-256",
-		"--pwfile="+filepath.Join(dir, "password"))
+		"--pwfile="+password)
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
@@ -123,10 +125,12 @@ func (c *cluster) start() error {
 	listener.Close()
 
 	// The shell stops the server when its input ends, so that no server outlives the tests.
-	const script = `exec 3<&0; "$@" </dev/null & server=$!; cat <&3 >/dev/null; kill -INT $server; wait $server`
+	const script = `exec 3<&0; "$@" </dev/null & server=$!
+		cat <&3 >/dev/null; kill -INT $server; wait $server`
 	c.server = exec.Command("/bin/sh", "-c", script, "sh", filepath.Join(c.bin, "postgres"),
-		"-D", c.data(), "-p", strconv.Itoa(c.port), "-k", c.dir, "-c", "listen_addresses=127.0.0.1",
-		"-c", "fsync=off", "-c", "max_connections=200", "-c", "logging_collector=off")
+		"-D", c.data(), "-p", strconv.Itoa(c.port), "-k", c.dir,
+		"-c", "listen_addresses=127.0.0.1", "-c", "fsync=off",
+		"-c", "max_connections=200", "-c", "logging_collector=off")
 	c.server.Dir = c.dir
 	c.server.Env = append(os.Environ(), "LC_ALL=C")
 	c.server.SysProcAttr = c.process

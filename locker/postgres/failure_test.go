@@ -26,7 +26,8 @@ import (
 )
 
 // terminate ends the sessions of a test, as a restart of the server does.
-const terminate = `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = $1`
+const terminate = `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+	WHERE application_name = $1`
 
 func TestLock_ConnectionLost(t *testing.T) {
 	t.Parallel()
@@ -38,8 +39,8 @@ func TestLock_ConnectionLost(t *testing.T) {
 	t.Logf("noticed after %v", time.Since(start))
 	assert.Less(t, time.Since(start), time.Second, "it is read from the connection, not asked")
 	cause := context.Cause(held)
-	assert.EqualError(t, cause, `postgres: lost the lock of "TestLock_ConnectionLost": FATAL: terminating `+
-		`connection due to administrator command (SQLSTATE 57P01)`)
+	assert.EqualError(t, cause, `postgres: lost the lock of "TestLock_ConnectionLost": `+
+		`FATAL: terminating connection due to administrator command (SQLSTATE 57P01)`)
 	var refusal *pgconn.PgError
 	assert.ErrorAs(t, cause, &refusal)
 	lock(t, elsewhere, t.Name()) // it is free for the others
@@ -53,7 +54,8 @@ func TestLock_ConnectionLost(t *testing.T) {
 	assert.Zero(t, locker.Keys())
 }
 
-// Connections that broke while they were idle are replaced, and so are those that break while they wait.
+// Connections that broke while they were idle are replaced, and so are those that break while they
+// wait.
 func TestLock_OtherConnections(t *testing.T) {
 	t.Parallel()
 	locker, holder, conn := newLocker(t), newOther(t), superuser(t)
@@ -90,8 +92,8 @@ func TestLock_QueryCanceled(t *testing.T) {
 	waiting := lockInBackground(within(t, 20*time.Second), locker, t.Name())
 	requireEventually(t, 1, conn, waitersOf, t.Name())
 	query(t, conn, strings.Replace(terminate, "terminate", "cancel", 1), t.Name())
-	require.EqualError(t, (<-waiting).err, `postgres: lock of "TestLock_QueryCanceled": held elsewhere: `+
-		`ERROR: canceling statement due to user request (SQLSTATE 57014)`)
+	require.EqualError(t, (<-waiting).err, `postgres: lock of "TestLock_QueryCanceled": `+
+		`held elsewhere: ERROR: canceling statement due to user request (SQLSTATE 57014)`)
 	assert.Equal(t, 1, locker.Conns())
 	assert.Zero(t, locker.Keys())
 }
@@ -107,7 +109,7 @@ func TestLock_NetworkLost(t *testing.T) {
 	assertEnds(t, held)
 	t.Logf("noticed after %v", time.Since(start))
 	assert.Less(t, time.Since(start), 6*time.Second)
-	assert.ErrorContains(t, context.Cause(held), `postgres: lost the lock of "TestLock_NetworkLost": `)
+	assert.ErrorContains(t, context.Cause(held), `lost the lock of "TestLock_NetworkLost": `)
 	unlock()
 	assert.Zero(t, locker.Keys())
 }
@@ -145,14 +147,19 @@ func TestUnlock_NetworkLost(t *testing.T) {
 	lock(t, newLocker(t), t.Name())
 }
 
-// If the server says that the session does not have the lock, the connection is closed, and with it
-// goes whatever lock the session has.
+// If the server says that the session does not have the lock, the connection is closed, and with
+// it goes whatever lock the session has.
 func TestUnlock_NotHeld(t *testing.T) {
 	t.Parallel()
 	proxy := newProxy(t)
-	const unlockCall, nothing = "SELECT pg_catalog.pg_advisory_unlock(", "SELECT false -- instead of unlocking("
+	const (
+		unlockCall = "SELECT pg_catalog.pg_advisory_unlock("
+		nothing    = "SELECT false -- instead of unlocking("
+	)
 	require.Len(t, nothing, len(unlockCall))
-	proxy.change = func(chunk []byte) []byte { return bytes.ReplaceAll(chunk, []byte(unlockCall), []byte(nothing)) }
+	proxy.change = func(chunk []byte) []byte {
+		return bytes.ReplaceAll(chunk, []byte(unlockCall), []byte(nothing))
+	}
 	locker := proxy.open(t)
 	_, unlock := lock(t, locker, t.Name())
 	unlock()
@@ -172,11 +179,13 @@ func TestLock_Unreachable(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { silent.Close() })
 
+	const prefix, suffix = "postgres://zep:secret@", "/db?connect_timeout=1"
+	hosts := "host=127.0.0.1,localhost user=zep password=secret port=" + port
 	for _, test := range []struct{ name, dsn, want string }{
-		{"refused", "postgres://zep:secret@" + address + "/db", address + " (127.0.0.1): dial error: "},
-		{"two hosts", "host=127.0.0.1,localhost port=" + port + " user=zep password=secret", "refused"},
-		{"no answer", "postgres://zep:secret@" + silent.Addr().String() + "/db?connect_timeout=1", "timeout"},
-		{"unknown host", "postgres://zep:secret@zep.invalid/db?connect_timeout=1", "zep.invalid"},
+		{"refused", prefix + address + "/db", address + " (127.0.0.1): dial error: "},
+		{"two hosts", hosts, "refused"},
+		{"no answer", prefix + silent.Addr().String() + suffix, "timeout"},
+		{"unknown host", prefix + "zep.invalid" + suffix, "zep.invalid"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -192,7 +201,7 @@ func TestLock_Unreachable(t *testing.T) {
 	t.Run("database", func(t *testing.T) {
 		t.Parallel()
 		needServer(t)
-		assertCannotConnect(t, server.dsn("postgres", superuserPassword, "secret"), "does not exist")
+		assertCannotConnect(t, server.dsn("postgres", superuserPassword, "db"), "does not exist")
 	})
 }
 
@@ -254,7 +263,8 @@ func TestLock_HolderKilled(t *testing.T) {
 func TestLock_WaiterKilled(t *testing.T) {
 	t.Parallel()
 	locker, conn := newOther(t), superuser(t)
-	if query(t, conn, `SELECT count(*) FROM pg_settings WHERE name = 'client_connection_check_interval'`) == 0 {
+	if query(t, conn, `SELECT count(*) FROM pg_settings
+		WHERE name = 'client_connection_check_interval'`) == 0 {
 		t.Skip("PostgreSQL 13 and older do not notice")
 	}
 	lock(t, locker, t.Name())
@@ -269,7 +279,8 @@ func TestLock_WaiterKilled(t *testing.T) {
 
 func TestClose(t *testing.T) {
 	t.Parallel()
-	locker, holder, conn := newLocker(t, "pool_max_conns=3"), newOther(t), superuser(t)
+	holder, conn := newOther(t), superuser(t)
+	locker := newLocker(t, "pool_max_conns=3")
 	lock(t, holder, t.Name()+"/elsewhere")
 	held, unlock := lock(t, locker, t.Name()+"/1")
 	_, unlock2 := lock(t, locker, t.Name()+"/2")
@@ -278,7 +289,7 @@ func TestClose(t *testing.T) {
 		lockInBackground(context.Background(), locker, t.Name()+"/1"),
 	}
 	requireEventually(t, 1, conn, waitersOf, t.Name())
-	waiting = append(waiting, lockInBackground(context.Background(), locker, t.Name()+"/no connection"))
+	waiting = append(waiting, lockInBackground(context.Background(), locker, t.Name()+"/third"))
 
 	var all sync.WaitGroup
 	for range 2 { // Close may be called more than once, at the same time
@@ -329,8 +340,8 @@ func newProxy(t *testing.T) *proxy {
 	return p
 }
 
-// open returns a Locker that connects through the proxy. It is closed after the proxy, whose end ends
-// what the Locker waits for.
+// open returns a Locker that connects through the proxy. It is closed after the proxy, whose end
+// ends what the Locker waits for.
 func (p *proxy) open(t *testing.T) *postgres.Locker {
 	t.Helper()
 	u, err := url.Parse(testDSN(t))

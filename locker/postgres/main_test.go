@@ -143,7 +143,9 @@ func requireEventually(t *testing.T, n int, conn *pgx.Conn, sql string, args ...
 }
 
 // lock takes a lock that is given back at the end of the test.
-func lock(t *testing.T, locker *postgres.Locker, key string) (held context.Context, unlock func()) {
+func lock(t *testing.T, locker *postgres.Locker, key string) (
+	held context.Context, unlock func(),
+) {
 	t.Helper()
 	held, unlock, err := locker.Lock(within(t, 20*time.Second), key)
 	require.NoError(t, err)

@@ -10,41 +10,43 @@
 //
 // # Locks
 //
-// A lock is a session-level advisory lock. Each lock is taken, watched and released on a connection
-// of its own, so that it ends with that connection at the latest.
+// A lock is a session-level advisory lock. Each lock is taken, watched and released on a
+// connection of its own, so that it ends with that connection at the latest.
 //
 // The functions are called by their full names (pg_catalog.pg_advisory_lock), so that the locker
 // also works in Zep's own database after docs/server-locks.sql has replaced the short ones there.
 // A key becomes the two int4 arguments of the function: the first eight bytes of the SHA-256 of
-// "github.com/zep-go/zep/locker/postgres:" and the key, as two big-endian numbers. PostgreSQL keeps
-// these apart from locks with one bigint argument, which are those that Zep takes.
+// "github.com/zep-go/zep/locker/postgres:" and the key, as two big-endian numbers. PostgreSQL
+// keeps these apart from locks with one bigint argument, which are those that Zep takes.
 //
-// Advisory locks belong to one database of one server: all processes of a fleet must connect to the
-// same database. They belong to a session, too: a proxy that pools transactions (PgBouncer with
-// pool_mode = transaction) breaks them; one that pools sessions does not. A standby is refused,
-// because its locks are not those of the primary.
+// Advisory locks belong to one database of one server: all processes of a fleet must connect to
+// the same database. They belong to a session, too: a proxy that pools transactions (PgBouncer
+// with pool_mode = transaction) breaks them; one that pools sessions does not. A standby is
+// refused, because its locks are not those of the primary.
 //
 // # Failures
 //
 // If no connection can be made, Lock returns an error of one line which names the server, not the
-// password. A connect is given up after connect_timeout, 5 seconds if the connection string sets none.
+// password. A connect is given up after connect_timeout, 5 seconds if the connection string sets
+// none.
 //
-// If a process that holds a lock is killed, its system closes the connection, and PostgreSQL passes
-// the lock on at once. If its machine or its network is lost, PostgreSQL passes the lock on after
-// 20 seconds: each session sets tcp_keepalives_idle and _interval to 5 seconds, tcp_keepalives_count
-// to 3 and tcp_user_timeout to 20 seconds. It also sets client_connection_check_interval to
-// 5 seconds, so that sessions of lost processes do not keep waiting for locks (PostgreSQL 14 and
-// later).
+// If a process that holds a lock is killed, its system closes the connection, and PostgreSQL
+// passes the lock on at once. If its machine or its network is lost, PostgreSQL passes the lock
+// on after 20 seconds: each session sets tcp_keepalives_idle and _interval to 5 seconds,
+// tcp_keepalives_count to 3 and tcp_user_timeout to 20 seconds. It also sets
+// client_connection_check_interval to 5 seconds, so that sessions of lost processes do not keep
+// waiting for locks (PostgreSQL 14 and later).
 //
-// If the connection of a held lock ends, the context that Lock returned ends with it. An end that the
-// server or the system announces (a restart, pg_terminate_backend, a reset connection) is noticed when
-// it arrives, because the connection is read from all the time. A connection that is silently lost is
-// noticed within 5 seconds: the server is asked every 2 seconds, and has 3 seconds to answer. That is
-// before PostgreSQL passes the lock on. Nothing stops a request that is under way at that time, and
-// PostgreSQL does not know of it: a lock that is lost no longer protects it.
+// If the connection of a held lock ends, the context that Lock returned ends with it. An end that
+// the server or the system announces (a restart, pg_terminate_backend, a reset connection) is
+// noticed when it arrives, because the connection is read from all the time. A connection that is
+// silently lost is noticed within 5 seconds: the server is asked every 2 seconds, and has 3
+// seconds to answer. That is before PostgreSQL passes the lock on. Nothing stops a request that
+// is under way at that time, and PostgreSQL does not know of it: a lock that is lost no longer
+// protects it.
 //
-// The session also sets statement_timeout, lock_timeout, transaction_timeout and idle_session_timeout
-// to 0: Lock waits as long as its context allows.
+// The session also sets statement_timeout, lock_timeout, transaction_timeout and
+// idle_session_timeout to 0: Lock waits as long as its context allows.
 package postgres
 
 import (
@@ -109,8 +111,8 @@ func New(connString string) (*Locker, error) {
 }
 
 // NewWithConfig returns a Locker that connects as config says. It must be a result of
-// pgxpool.ParseConfig, and is not changed. MinConns and MinIdleConns are ignored, for NewWithConfig
-// makes no connection. MaxConns must be at least 2: one call may take two locks.
+// pgxpool.ParseConfig, and is not changed. MinConns and MinIdleConns are ignored, for
+// NewWithConfig makes no connection. MaxConns must be at least 2: one call may take two locks.
 func NewWithConfig(config *pgxpool.Config) (*Locker, error) {
 	if config == nil || config.ConnConfig == nil {
 		return nil, errors.New("postgres: config must be a result of pgxpool.ParseConfig")
@@ -221,8 +223,8 @@ func (l *Locker) lock(ctx context.Context, key string) (*pgxpool.Conn, error) {
 	if err := l.keys.acquire(ctx, key); err != nil {
 		return nil, lockError(ctx, key, "held in this process", err)
 	}
-	// A connection that broke while it was idle is found out here, and so is a server that ends its
-	// sessions. Nothing was locked, so another connection is tried.
+	// A connection that broke while it was idle is found out here, and so is a server that ends
+	// its sessions. Nothing was locked, so another connection is tried.
 	for retries := l.pool.Config().MaxConns; ; retries-- {
 		conn, err := l.pool.Acquire(ctx)
 		if err != nil {
@@ -303,8 +305,8 @@ func (l *Locker) read(stopping context.Context, pg *pgconn.PgConn) error {
 	}
 }
 
-// prepareSession makes the server notice within 20 seconds that this side is lost, and keeps it from
-// ending a session that waits.
+// prepareSession makes the server notice within 20 seconds that this side is lost, and keeps it
+// from ending a session that waits.
 func prepareSession(ctx context.Context, pg *pgconn.PgConn) error {
 	// Settings that this version of PostgreSQL does not have are left out.
 	const set = `SELECT pg_catalog.set_config(s.name, s.value, false)
