@@ -239,7 +239,7 @@ func (l *Locker) lock(ctx context.Context, key string) (*pgxpool.Conn, error) {
 			return conn, nil
 		}
 		broken := pg.IsClosed()
-		conn.Release()
+		l.release(conn)
 		if !broken || ctx.Err() != nil || retries == 0 {
 			l.keys.release(key)
 			return nil, lockError(ctx, key, "held elsewhere", err)
@@ -252,7 +252,7 @@ func (l *Locker) lock(ctx context.Context, key string) (*pgxpool.Conn, error) {
 func (l *Locker) hold(
 	stopping context.Context, end context.CancelCauseFunc, conn *pgxpool.Conn, key string,
 ) {
-	defer conn.Release()
+	defer l.release(conn)
 	pg := conn.Conn().PgConn()
 	if err := l.watch(stopping, pg); err != nil {
 		end(oneLine(fmt.Sprintf("postgres: lost the lock of %q", key), err))
@@ -269,6 +269,23 @@ func (l *Locker) hold(
 	if err != nil || value != "t" {
 		_ = pg.Close(ctx) // the lock goes with the session
 	}
+}
+
+// release gives a connection back to the pool, which forgets it if it is closed.
+func (l *Locker) release(conn *pgxpool.Conn) {
+	pg := conn.Conn().PgConn()
+	if !pg.IsClosed() {
+		conn.Release()
+		return
+	}
+	// The pool would start a goroutine that outlives Close. The connection is in use until the
+	// server has been told to end its query.
+	l.running.Add(1)
+	go func() {
+		defer l.running.Done()
+		<-pg.CleanupDone()
+		conn.Hijack()
+	}()
 }
 
 // watch returns nil when stopping ends, and an error when the connection is lost.
