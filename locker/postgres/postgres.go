@@ -79,6 +79,8 @@ var ErrClosed = errors.New("postgres: the locker is closed")
 type Locker struct {
 	pool *pgxpool.Pool
 	keys keyQueue
+	// slots bounds the connections of locks that are not nested. The pool has one more.
+	slots chan struct{}
 
 	checkInterval time.Duration // between two questions to the server while a lock is held
 	checkTimeout  time.Duration // of an answer, and of giving a lock back
@@ -91,12 +93,13 @@ type Locker struct {
 }
 
 // New returns a Locker that connects with connString, which has either form that libpq takes:
-// "postgres://user:password@host/database" or "host=… dbname=…". What it leaves out is taken from
-// the PG environment variables and the password file.
+// "postgres://user:password@host/database" or "host=… dbname=…". What it leaves out is taken
+// from the PG environment variables and the password file.
 //
 // The Locker makes 8 connections at most, or pool_max_conns of the connection string
-// ("?pool_max_conns=16"). It needs one for each key that a goroutine holds or waits for; a second
-// goroutine that waits for the same key in this process needs none. Lock waits for a free one.
+// ("?pool_max_conns=16"), and one more for nested locks (see Lock). It needs one for each key
+// that a goroutine holds or waits for; a second goroutine that waits for the same key in this
+// process needs none. Lock waits for a free one.
 //
 // New checks connString and makes no connection.
 func New(connString string) (*Locker, error) {
@@ -111,17 +114,18 @@ func New(connString string) (*Locker, error) {
 }
 
 // NewWithConfig returns a Locker that connects as config says. It must be a result of
-// pgxpool.ParseConfig, and is not changed. MinConns and MinIdleConns are ignored, for
-// NewWithConfig makes no connection. MaxConns must be at least 2: one call may take two locks.
+// pgxpool.ParseConfig, and is not changed. MinConns and MinIdleConns are ignored, for NewWithConfig
+// makes no connection. One connection more than MaxConns is made for nested locks (see Lock).
 func NewWithConfig(config *pgxpool.Config) (*Locker, error) {
 	if config == nil || config.ConnConfig == nil {
 		return nil, errors.New("postgres: config must be a result of pgxpool.ParseConfig")
 	}
-	if config.MaxConns < 2 {
-		return nil, fmt.Errorf("postgres: MaxConns (pool_max_conns) is %d, must be at least 2",
-			config.MaxConns)
+	if config.MaxConns < 1 {
+		return nil, fmt.Errorf("postgres: MaxConns is %d, must be at least 1", config.MaxConns)
 	}
+	slots := make(chan struct{}, config.MaxConns)
 	config = config.Copy()
+	config.MaxConns++
 	config.MinConns, config.MinIdleConns = 0, 0
 	if config.ConnConfig.ConnectTimeout <= 0 {
 		config.ConnConfig.ConnectTimeout = defaultConnectTimeout
@@ -148,6 +152,7 @@ func NewWithConfig(config *pgxpool.Config) (*Locker, error) {
 	}
 	l := &Locker{
 		pool:          pool,
+		slots:         slots,
 		checkInterval: 2 * time.Second,
 		checkTimeout:  3 * time.Second,
 	}
@@ -155,33 +160,41 @@ func NewWithConfig(config *pgxpool.Config) (*Locker, error) {
 	return l, nil
 }
 
-// Lock waits until no process holds the lock of key, and takes it. It returns an error if ctx ends
-// before that, if the Locker is closed, or if the database cannot be reached.
+// Lock waits until no process holds the lock of key, and takes it. It returns an error if ctx
+// ends before that, if the Locker is closed, or if the database cannot be reached.
 //
-// The context held has the values of ctx, but does not end with it. It ends when the lock is lost
-// ([context.Cause] tells why), when the Locker is closed, or when unlock is called.
+// The context held has the values of ctx, but does not end with it. It ends when the lock is
+// lost ([context.Cause] tells why), when the Locker is closed, or when unlock is called.
 //
-// unlock gives the lock back; when it returns, another process can have the lock. It may be called
-// more than once, and at any time: after ctx has ended, after the lock was lost, after Close. It
-// returns within 3 seconds even if the server does not answer; the connection is closed then.
+// A goroutine that takes a second lock while it holds one should pass the context held, or one
+// with its values. Such a nested lock has a connection that the others do not use. So goroutines
+// that have all of these do not wait for each other's. Nested locks of different keys wait for
+// that connection.
+//
+// unlock gives the lock back; when it returns, another process can have the lock. It may be
+// called more than once, and at any time: after ctx has ended, after the lock was lost, after
+// Close. It returns within 3 seconds even if the server does not answer; the connection is
+// closed then.
 func (l *Locker) Lock(ctx context.Context, key string) (
 	held context.Context, unlock func(), err error,
 ) {
 	if !l.start() {
 		return nil, nil, ErrClosed
 	}
-	conn, err := l.lock(ctx, key)
+	nested := ctx.Value(lockerKey{}) == l
+	conn, err := l.lock(ctx, key, nested)
 	if err != nil {
 		l.running.Done()
 		return nil, nil, err
 	}
-	held, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	held, end := context.WithCancelCause(
+		context.WithValue(context.WithoutCancel(ctx), lockerKey{}, l))
 	stopping, stop := context.WithCancel(l.closed)
 	released := make(chan struct{})
 	go func() {
 		defer l.running.Done()
 		defer close(released)
-		l.hold(stopping, end, conn, key)
+		l.hold(stopping, end, conn, key, nested)
 	}()
 	var once sync.Once
 	return held, func() {
@@ -203,6 +216,9 @@ func (l *Locker) Close() {
 	l.pool.Close()
 }
 
+// lockerKey is the key of a held context's value: the Locker.
+type lockerKey struct{}
+
 // start counts a call of Lock that Close has to wait for. It returns false after Close.
 func (l *Locker) start() bool {
 	l.mu.Lock()
@@ -215,7 +231,7 @@ func (l *Locker) start() bool {
 }
 
 // lock returns a connection whose session holds the lock of key.
-func (l *Locker) lock(ctx context.Context, key string) (*pgxpool.Conn, error) {
+func (l *Locker) lock(ctx context.Context, key string, nested bool) (*pgxpool.Conn, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(l.closed, func() { cancel(ErrClosed) })()
@@ -225,8 +241,8 @@ func (l *Locker) lock(ctx context.Context, key string) (*pgxpool.Conn, error) {
 	}
 	// A connection that broke while it was idle is found out here, and so is a server that ends
 	// its sessions. Nothing was locked, so another connection is tried.
-	for retries := l.pool.Config().MaxConns; ; retries-- {
-		conn, err := l.pool.Acquire(ctx)
+	for retries := cap(l.slots); ; retries-- {
+		conn, err := l.acquire(ctx, nested)
 		if err != nil {
 			l.keys.release(key)
 			return nil, lockError(ctx, key, "no connection", err)
@@ -239,7 +255,7 @@ func (l *Locker) lock(ctx context.Context, key string) (*pgxpool.Conn, error) {
 			return conn, nil
 		}
 		broken := pg.IsClosed()
-		l.release(conn)
+		l.release(conn, nested)
 		if !broken || ctx.Err() != nil || retries == 0 {
 			l.keys.release(key)
 			return nil, lockError(ctx, key, "held elsewhere", err)
@@ -250,9 +266,10 @@ func (l *Locker) lock(ctx context.Context, key string) (*pgxpool.Conn, error) {
 // hold keeps the lock of key until stopping ends or conn breaks. It calls end before it gives the
 // lock and the connection back.
 func (l *Locker) hold(
-	stopping context.Context, end context.CancelCauseFunc, conn *pgxpool.Conn, key string,
+	stopping context.Context, end context.CancelCauseFunc,
+	conn *pgxpool.Conn, key string, nested bool,
 ) {
-	defer l.release(conn)
+	defer l.release(conn, nested)
 	pg := conn.Conn().PgConn()
 	if err := l.watch(stopping, pg); err != nil {
 		end(oneLine(fmt.Sprintf("postgres: lost the lock of %q", key), err))
@@ -271,11 +288,34 @@ func (l *Locker) hold(
 	}
 }
 
+// acquire waits for a connection.
+func (l *Locker) acquire(ctx context.Context, nested bool) (*pgxpool.Conn, error) {
+	if !nested {
+		select {
+		case l.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	conn, err := l.pool.Acquire(ctx)
+	if err != nil {
+		l.leaveSlot(nested)
+	}
+	return conn, err
+}
+
+func (l *Locker) leaveSlot(nested bool) {
+	if !nested {
+		<-l.slots
+	}
+}
+
 // release gives a connection back to the pool, which forgets it if it is closed.
-func (l *Locker) release(conn *pgxpool.Conn) {
+func (l *Locker) release(conn *pgxpool.Conn, nested bool) {
 	pg := conn.Conn().PgConn()
 	if !pg.IsClosed() {
 		conn.Release()
+		l.leaveSlot(nested)
 		return
 	}
 	// The pool would start a goroutine that outlives Close. The connection is in use until the
@@ -285,6 +325,7 @@ func (l *Locker) release(conn *pgxpool.Conn) {
 		defer l.running.Done()
 		<-pg.CleanupDone()
 		conn.Hijack()
+		l.leaveSlot(nested)
 	}()
 }
 

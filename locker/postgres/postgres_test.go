@@ -54,16 +54,13 @@ func TestNew_Invalid(t *testing.T) {
 	}
 }
 
-func TestNew_TooFewConnections(t *testing.T) {
+func TestNewWithConfig_Invalid(t *testing.T) {
 	t.Parallel()
-	const want = "postgres: MaxConns (pool_max_conns) is 1, must be at least 2"
-	_, err := postgres.New("host=localhost pool_max_conns=1")
-	require.EqualError(t, err, want)
 	config, err := pgxpool.ParseConfig("host=localhost")
 	require.NoError(t, err)
-	config.MaxConns = 1
+	config.MaxConns = 0
 	_, err = postgres.NewWithConfig(config)
-	require.EqualError(t, err, want)
+	require.EqualError(t, err, "postgres: MaxConns is 0, must be at least 1")
 	_, err = postgres.NewWithConfig(nil)
 	require.EqualError(t, err, "postgres: config must be a result of pgxpool.ParseConfig")
 }
@@ -253,6 +250,54 @@ func TestLock_BoundedConnections(t *testing.T) {
 	require.NoError(t, third.err)
 	third.unlock()
 	assert.Equal(t, 2, query(t, conn, sessionsOf, t.Name()))
+}
+
+// Goroutines that have all connections can each take a second lock.
+func TestLock_Nested(t *testing.T) {
+	t.Parallel()
+	const goroutines = 8
+	locker, conn := newLocker(t, "pool_max_conns=2"), superuser(t)
+	failed := make(chan error, goroutines)
+	for i := range goroutines {
+		go func() {
+			failed <- func() error {
+				ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+				defer cancel()
+				for range 10 {
+					held, unlock, err := locker.Lock(ctx, t.Name()+strconv.Itoa(i))
+					if err != nil {
+						return err
+					}
+					// What package zep passes: the values of held, ended by another context.
+					nested, stop := context.WithCancel(context.WithoutCancel(held))
+					_, unlockAll, err := locker.Lock(nested, t.Name()+"/all")
+					if err == nil {
+						unlockAll()
+					}
+					stop()
+					unlock()
+					if err != nil {
+						return err
+					}
+				}
+				return nil
+			}()
+		}()
+	}
+	for range goroutines {
+		require.NoError(t, <-failed)
+	}
+	assert.LessOrEqual(t, query(t, conn, sessionsOf, t.Name()), 3)
+
+	// The held context of another Locker is none of this one.
+	held, _ := lock(t, newOther(t), t.Name())
+	for i := range 2 {
+		lock(t, locker, t.Name()+strconv.Itoa(i))
+	}
+	ctx, cancel := context.WithTimeout(held, 50*time.Millisecond)
+	defer cancel()
+	_, _, err := locker.Lock(ctx, t.Name()+"/all")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
 func TestNew_DefaultConnections(t *testing.T) {
