@@ -36,11 +36,11 @@
 //
 //	outcome       what the attempt got                              tried again
 //	not executed  no connection; a request cut before it was        every call
-//	              written; 429; 503; a session that two memory
-//	              adds created at once
-//	ambiguous     502; 504; a connection that broke later; a        reads, and writes that can
-//	              response that was cut short; a response that is   be reconciled
-//	              not Zep's
+//	              written; 425; 429; 521; 523; 525; 526; 530; a
+//	              session that two memory adds created at once
+//	ambiguous     408; 502; 503; 504; 520; 522; 524; a connection   reads, and writes that can
+//	              that broke later; a response that was cut short;  be reconciled
+//	              a response that is not Zep's
 //	server error  500; other 5xx                                    reads
 //	final         a readable response; 3xx; other 4xx; 501; 505; a  no call
 //	              500 in which the database rejects the request,
@@ -63,7 +63,8 @@
 //     gave the messages these UUIDs.
 //   - A [DocumentService.Add] that is told that its DocumentIDs are taken succeeds. Unless every
 //     document has a DocumentID, it is not repeated.
-//   - A Delete that is told "not found" succeeds.
+//   - A Delete that is told "not found" succeeds. That of a user looks first whether the user is
+//     gone, because the server may mean one of the user's sessions.
 //   - An Update is repeated: merging the same content again changes nothing. An update of the
 //     metadata of a user or a session is not, after a timeout or 504.
 //

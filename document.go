@@ -72,7 +72,7 @@ func (s *DocumentService) addBatch(
 	if slices.ContainsFunc(documents, func(d *CreateDocumentRequest) bool { return d.DocumentID == "" }) {
 		resend = noRetry
 	}
-	return do(ctx, s.client, call[[]string]{
+	uuids, err := do(ctx, s.client, call[[]string]{
 		endpoint: "POST /collection/{collectionName}/document",
 		ids:      []string{collection},
 		body:     body,
@@ -89,6 +89,10 @@ func (s *DocumentService) addBatch(
 			return s.reconcileAdd(ctx, collection, documents, body, failure, opts)
 		},
 	}, opts)
+	if resend == noRetry && errors.Is(err, ErrAmbiguous) {
+		err = fmt.Errorf("%w; with a DocumentID in each document it could be sent again safely", err)
+	}
+	return uuids, err
 }
 
 // reconcileAdd reads the "document_id already exists" that follows an attempt whose outcome is

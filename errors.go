@@ -235,7 +235,7 @@ var errMessageStored = errors.New("zep: message stored before")
 // The server's texts. An id that one quotes stands at its end and is not matched, so that no id can
 // make one text look like another.
 var (
-	existsText = regexp.MustCompile(`^(failed to create (collection|documents): )?(bad request: )?` +
+	existsText = regexp.MustCompile(`^(failed to [Cc]reate (collection|documents): )?(bad request: )?` +
 		`(user|session|collection|document_id) already exists\b`)
 	missingText = regexp.MustCompile(
 		`^(failed to \w+ (collection|documents?): )*(collection: .*|documents) not found$`)

@@ -1,6 +1,15 @@
 package zep
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
+
+// SetPatience shortens how long a metadata update keeps the turn of all, and how long it goes on after
+// it was given up.
+func (c *Client) SetPatience(passOnAfter, finishWithin time.Duration) {
+	c.passOnAfter, c.finishWithin = passOnAfter, finishWithin
+}
 
 // Recording is a recorded exchange, for the tests of package zep_test.
 type Recording = recording

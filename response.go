@@ -32,6 +32,9 @@ func (x *exchange) judgeFailure(err error) (outcome, *Error) {
 	if wrapped, ok := err.(*url.Error); ok { // of http.Client: it repeats the verb and the URL
 		err = wrapped.Err
 	}
+	if x.attempt.trace.resent.Load() {
+		err = errReset
+	}
 	return o, x.newError(nil, err.Error(), err)
 }
 
@@ -93,10 +96,11 @@ func (x *exchange) judgeCut(resp *http.Response, err error) (outcome, *Error) {
 	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusBadRequest {
 		failure.kinds = []error{} // what is missing, or at fault, stands in the text
 	}
+	o := statusOutcome(resp.StatusCode)
 	switch {
 	case errors.Is(err, ErrTooLarge):
 		return final, failure
-	case resp.StatusCode/100 == 4, resp.StatusCode == http.StatusServiceUnavailable:
+	case o == notExecuted, o == final && resp.StatusCode/100 == 4:
 		return notExecuted, failure // the status proves it, and the next response may be whole
 	}
 	return ambiguous, failure

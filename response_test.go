@@ -275,7 +275,8 @@ func TestResponse_UnexpectedOfDelete(t *testing.T) {
 	} {
 		c, _, _ := scripted(t, nil, repeat(4, answers(200, body))...)
 		require.ErrorContains(t, c.User.Delete(context.Background(), "jane"), want)
-		c, _, _ = scripted(t, nil, answers(200, body), answers(404, "not found\n"))
+		gone := answers(404, "not found\n")
+		c, _, _ = scripted(t, nil, answers(200, body), gone, gone)
 		require.NoError(t, c.User.Delete(context.Background(), "jane"))
 	}
 	c, _, _ := scripted(t, nil, repeat(4, answers(200, "<html>please log in</html>"))...)
@@ -379,11 +380,16 @@ func TestResponse_Endless(t *testing.T) {
 func TestResponse_TruncatedRefusal(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	for _, status := range []int{400, 401, 404, 429, 503} {
+	for _, status := range []int{400, 401, 404, 425, 429} {
 		c, s, _ := scripted(t, nil, truncated(status, "b"), answers(200, `{"user_id":"jane"}`))
 		err := writeNoRetry(ctx, c)
 		require.NoError(t, err, status)
 		assert.Len(t, s.requests(), 2)
+	}
+	for _, status := range []int{408, 500, 502, 503, 524} {
+		c, s, _ := scripted(t, nil, truncated(status, "b"))
+		require.ErrorIs(t, writeNoRetry(ctx, c), ErrAmbiguous, status)
+		assert.Len(t, s.requests(), 1)
 	}
 	c, _, _ := scripted(t, nil, truncated(404, "not found\n"), answers(404, "not found\n"))
 	assert.Equal(t, []error{ErrNotFound}, matched(c.User.Delete(ctx, "jane")),

@@ -2,6 +2,8 @@ package zep
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 )
 
@@ -108,7 +110,8 @@ func (r *UpdateUserRequest) validate() error {
 
 // Delete removes a user and the user's sessions and messages for good: their ids are free again.
 // The server removes the sessions one by one, and then the user. The error is [ErrNotFound] if
-// there is none. A "not found" after an attempt whose response was lost is success.
+// there is none. A "not found" after an attempt whose response was lost is success if the user is
+// gone then.
 //
 // Delete is done once, unless the network delivers an attempt after its successor was answered:
 // that deletes a user who was added again.
@@ -116,12 +119,47 @@ func (r *UpdateUserRequest) validate() error {
 // DELETE /api/v1/user/{userId}
 func (s *UserService) Delete(ctx context.Context, userID string, opts ...RequestOption) error {
 	_, err := do(ctx, s.client, call[none]{
-		endpoint:  "DELETE /user/{userId}",
-		ids:       []string{userID},
-		decode:    decodeOK,
-		reconcile: reconcileDelete,
+		endpoint: "DELETE /user/{userId}",
+		ids:      []string{userID},
+		decode:   decodeOK,
+		reconcile: func(ctx context.Context, failure *Error) (none, error) {
+			return none{}, s.reconcileDelete(ctx, userID, failure, opts)
+		},
 	}, opts)
 	return err
+}
+
+// reconcileDelete reads the "not found" that follows an attempt whose outcome is ambiguous. Zep removes
+// the sessions of a user one by one, and then the user: the "not found" can be about a session that
+// the earlier attempt has just removed, and that attempt may have been cut off since. So it looks
+// whether the user is gone, and deletes again until that is so, within the deadline of the call.
+func (s *UserService) reconcileDelete(
+	ctx context.Context, userID string, failure *Error, opts []RequestOption,
+) error {
+	for n := 1; errors.Is(failure, ErrNotFound); n++ {
+		_, err := s.Get(ctx, userID, opts...)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err == nil {
+			_, err = do(ctx, s.client, call[none]{
+				endpoint: "DELETE /user/{userId}",
+				ids:      []string{userID},
+				decode:   decodeOK,
+			}, opts)
+		}
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, ErrNotFound) { // about another session
+			err = s.client.sleep(ctx, s.client.backoff(n))
+		}
+		if err != nil {
+			return fmt.Errorf("zep: %s %s: could not verify whether the user is gone: %w",
+				failure.Method, failure.Path, err)
+		}
+	}
+	return failure
 }
 
 // GetSessions returns all sessions of a user, in no promised order. Their [Session].ID is 0,
