@@ -62,11 +62,15 @@ type newMemory struct {
 // stored.
 var sessionRaceText = regexp.MustCompile(`^(bad request: )?session already exists`)
 
-// Add appends messages to a session, which it creates if there is none. The server embeds them some
-// time after it has answered, and only then a search finds them.
+// Add appends messages to a session. If there is none, it creates one without a user, which can
+// never be given one; a deleted session comes back with its user and its metadata. The server
+// embeds the messages some time after it has answered, and only then a search finds them. It
+// ignores their CreatedAt and stores its own time: a time of yours belongs into Metadata.
 //
 // A message without a UUID, or with the zero one, is sent with a random one (version 4), so that a
-// repeated request stores nothing twice. The request and its messages are not written to.
+// repeated request stores nothing twice. An attempt that the network delivers after its successor
+// was answered stores nothing either, unless the user was deleted in between. The request and its
+// messages are not written to.
 //
 // The error is [ErrNotPublished] if the server stored the messages but could not hand them on: they
 // are there. It is [ErrTooLarge] if the request is over the server's 5 MiB, and [ErrBadRequest],
@@ -172,8 +176,8 @@ func sameMessage(sent newMessage, stored *Message) bool {
 		stored.Content == asStored(sent.Content)
 }
 
-// Delete removes a session and its messages. It is [SessionService.Delete]: the API has one endpoint
-// for both.
+// Delete removes a session and its messages. It is [SessionService.Delete], with the same
+// promises: the API has one endpoint for both.
 //
 // DELETE /api/v1/sessions/{sessionId}/memory
 func (s *MemoryService) Delete(
@@ -188,9 +192,9 @@ type searchQuery struct {
 }
 
 // Search finds messages or summaries of one session by the similarity of their text, by their
-// metadata, or by both, best first. Messages that were just added may be missing, also from a search
-// by metadata: the server embeds them after it has answered. A session that does not exist has no
-// results.
+// metadata, or by both, best first. Messages that were just added may be missing, also from a
+// search by metadata: the server embeds them after it has answered. Dates are those at which the
+// server stored the messages. A session that does not exist has no results.
 //
 // The error is [ErrBadRequest], before anything is sent, if there is neither Text nor Metadata, or if
 // Limit is negative. A JSON path that PostgreSQL cannot read is [ErrServer].

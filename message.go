@@ -135,7 +135,13 @@ func (s *MessageService) Get(
 // message after that. The error is [ErrNotFound] if there is none. Empty metadata changes nothing:
 // then UpdateMetadata is [MessageService.Get]. The server sets the message's TokenCount to 0.
 //
-// Updates of one message through one Client go one after the other: see [WithConcurrentUpdates].
+// The server can undo an update that comes within about half a second after the add of the
+// message.
+//
+// Updates of one message through one Client go one at a time, in the order of the calls: see
+// [WithConcurrentUpdates]. One that is given up fails at once, but its request is allowed to
+// finish: see [Client.Wait]. UpdateMetadata is done once, unless the network delivers an attempt
+// after its successor was answered: that reverts a later update.
 //
 // PATCH /api/v1/sessions/{sessionId}/messages/{messageId}
 func (s *MessageService) UpdateMetadata(

@@ -18,6 +18,9 @@ type UserService struct{ client *Client }
 // user is over 5 MiB. If the response to an attempt was lost and the user exists with exactly this
 // content, this call created it, and Add returns it.
 //
+// Add is done once, unless the network delivers an attempt after its successor was answered: that
+// adds the user again after a deletion.
+//
 // POST /api/v1/user
 func (s *UserService) Add(
 	ctx context.Context, req *CreateUserRequest, opts ...RequestOption,
@@ -71,10 +74,16 @@ func (s *UserService) Get(
 // Empty fields stay as they are: the server cannot clear one. Metadata is merged, as
 // [UpdateUserRequest] says; empty metadata is not sent, because the server answers it with 500.
 //
-// Updates of one user through one Client go one after the other, because the server loses some
-// concurrent ones: see [WithConcurrentUpdates]. A waiting update gives up when its context ends, and
-// the wait counts towards its timeout. An update whose response is lost ends its turn, though the
-// server may still be working on it.
+// Updates of one user through one Client go one at a time, in the order of the calls, because the
+// server loses some concurrent ones: see [WithConcurrentUpdates]. Those with metadata go one at a
+// time with all metadata updates of users and sessions, because the server leaves their records
+// locked otherwise: see [WithParallelUpdates]. An update waits for its turn until its context
+// ends, and for at most its timeout, which begins anew with the turn. A metadata update that is
+// given up fails at once, but its request is allowed to finish: see [Client.Wait]. The error of a
+// record that is locked on the server is [ErrLocked].
+//
+// Update is done once, unless the network delivers an attempt after its successor was answered:
+// that reverts a later update.
 //
 // PATCH /api/v1/user/{userId}
 func (s *UserService) Update(
@@ -99,8 +108,13 @@ func (r *UpdateUserRequest) validate() error {
 	return nil
 }
 
-// Delete removes a user and the user's sessions for good. The error is [ErrNotFound] if there is
-// none. A "not found" after an attempt whose response was lost is success if the user is gone then.
+// Delete removes a user and the user's sessions and messages for good: their ids are free again.
+// The server removes the sessions one by one, and then the user. The error is [ErrNotFound] if
+// there is none. A "not found" after an attempt whose response was lost is success if the user is
+// gone then.
+//
+// Delete is done once, unless the network delivers an attempt after its successor was answered:
+// that deletes a user who was added again.
 //
 // DELETE /api/v1/user/{userId}
 func (s *UserService) Delete(ctx context.Context, userID string, opts ...RequestOption) error {
@@ -148,8 +162,9 @@ func (s *UserService) reconcileDelete(
 	return failure
 }
 
-// GetSessions returns all sessions of a user, in no promised order. Their [Session].ID is 0, whatever
-// it is elsewhere. A user who does not exist has no sessions: that is no error. The server has no
+// GetSessions returns all sessions of a user, in no promised order. Their [Session].ID is 0,
+// whatever it is elsewhere. A user who does not exist has no sessions: that is no error. So an
+// empty list does not prove that a user exists, or that a deletion is complete. The server has no
 // pages here.
 //
 // GET /api/v1/user/{userId}/sessions

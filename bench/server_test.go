@@ -115,6 +115,27 @@ func TestServer_Responses(t *testing.T) {
 	}
 }
 
+// TestServer_Records checks the responses that have all messages or documents.
+func TestServer_Records(t *testing.T) {
+	t.Parallel()
+	server := serve(t, Config{Messages: 50, Documents: 30})
+	_, body := get(t, http.MethodGet, server.URL()+"/api/v1/sessions/s/memory?lastn=50")
+	var memory Memory
+	must(t, json.Unmarshal(body, &memory))
+	same(t, len(memory.Messages), 50)
+	if size := len(body) / 50; size < 350 || size > 450 {
+		t.Errorf("a message is %d bytes", size)
+	}
+	_, body = get(t, http.MethodPost, server.URL()+"/api/v1/collection/c/document/list/get")
+	var documents []*Document
+	must(t, json.Unmarshal(body, &documents))
+	same(t, len(documents), 30)
+	same(t, len(documents[29].Embedding), dimensions)
+	if documents[29].UUID != DocumentUUID(29) {
+		t.Errorf("document 29 has the UUID %s", documents[29].UUID)
+	}
+}
+
 // TestServer_UserSize checks that a user is about as large as on a real server.
 func TestServer_UserSize(t *testing.T) {
 	t.Parallel()
