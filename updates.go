@@ -480,7 +480,7 @@ func (b *background) done() {
 
 // Wait waits until no request goes on of an update that was given up, or until the context ends,
 // whose error it returns. A metadata update whose context ends, or that runs out of time, fails at
-// once, but its request is let to finish for at most 30 s, because Zep leaves the record locked when
+// once, but its request is allowed to finish for at most 30 s, because Zep leaves the record locked when
 // a request is cut. Call Wait before the end of main, or of a test that looks for goroutines.
 func (c *Client) Wait(ctx context.Context) error {
 	b := c.background
