@@ -110,7 +110,7 @@ func TestAllocations(t *testing.T) {
 		{"User.List", "GET", "[" + user + "]", func() error {
 			_, err := c.User.List(ctx, &ListOptions{Limit: 1})
 			return err
-		}, 35},
+		}, 36},
 		{"Health", "GET", ".", func() error {
 			_, err := c.Health(ctx)
 			return err
