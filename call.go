@@ -73,8 +73,7 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 	}
 	body, err := encode(call.body)
 	if err != nil {
-		return zero, fmt.Errorf("%w: %s: the request cannot be sent as JSON: %w",
-			ErrBadRequest, call.endpoint, err)
+		return zero, fmt.Errorf("%w: %s: %w", ErrBadRequest, call.endpoint, err)
 	}
 
 	if method == http.MethodGet {
@@ -230,14 +229,6 @@ func checkIDText(name, id string) error {
 		return fmt.Errorf("%w: %s %.100q is not valid UTF-8", ErrInvalidID, name, id)
 	}
 	return nil
-}
-
-// encode returns the JSON of a request's body, nil for none.
-func encode(body any) ([]byte, error) {
-	if body == nil {
-		return nil, nil
-	}
-	return json.Marshal(body)
 }
 
 // errNotZep marks a success that did not come from Zep.
