@@ -43,8 +43,8 @@ type call[T any] struct {
 	readBack func(context.Context) (T, error)
 
 	// reconcile reads the error of a write after an attempt whose outcome is ambiguous: the error
-	// itself or a look at the record may show that the write was done.
-	reconcile func(context.Context, *Error) (T, error)
+	// itself or a look at the record may show that the write was done. body is what was sent.
+	reconcile func(ctx context.Context, body []byte, failure *Error) (T, error)
 }
 
 // resendPolicy says when a call may be sent again after an attempt whose outcome is ambiguous.
@@ -106,7 +106,7 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 	defer cancel()
 	if failure := x.run(ctx, body); failure != nil {
 		if failure.maybeExecuted && call.reconcile != nil {
-			return call.reconcile(ctx, failure)
+			return call.reconcile(ctx, body, failure)
 		}
 		return zero, failure
 	}

@@ -84,7 +84,7 @@ func (s *DocumentService) addBatch(
 			}
 			return uuids, err
 		},
-		reconcile: func(ctx context.Context, failure *Error) ([]string, error) {
+		reconcile: func(ctx context.Context, _ []byte, failure *Error) ([]string, error) {
 			return s.reconcileAdd(ctx, collection, documents, body, failure, opts)
 		},
 	}, opts)
@@ -128,7 +128,7 @@ func (s *DocumentService) reconcileAdd(
 func sameDocument(body json.RawMessage, stored *Document) bool {
 	var sent Document
 	return json.Unmarshal(body, &sent) == nil &&
-		stored.Content == asStored(sent.Content) &&
+		stored.Content == sent.Content &&
 		sameMetadata(sent.Metadata, stored.Metadata) &&
 		(len(sent.Embedding) == 0 || slices.Equal(sent.Embedding, stored.Embedding))
 }

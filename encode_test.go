@@ -266,7 +266,7 @@ func TestEncode_Metadata(t *testing.T) {
 		"field":                      {shaped{Tags: []string{"a", bad}}, ".Tags[1]" + notUTF8},
 		"embedded field":             {shaped{base: base{bad}}, ".base.Name" + notUTF8},
 		"quoted field":               {shaped{Quoted: bad}, ".Quoted" + notUTF8},
-		"field, a map":               {shaped{ByID: map[int]string{7: bad}}, `.ByID["7"]` + notUTF8},
+		"field, a map":               {shaped{ByID: map[int]string{7: bad}}, `ID["7"]` + notUTF8},
 		"fields that are no JSON":    {shaped{Hidden: bad, private: bad}, ""},
 		"raw JSON":                   {json.RawMessage(`"` + bad + `"`), notUTF8},
 		"raw NUL":                    {json.RawMessage(`"\\\u0000"`), nul},
