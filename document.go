@@ -253,13 +253,18 @@ func isNoneFound(err error) bool {
 		noneFoundText.MatchString(e.Message)
 }
 
-// checkList refuses empty ids, which mean all documents to the server.
+// checkList refuses empty ids, which mean all documents to the server, and those that JSON would
+// change.
 func checkList(collection, name string, ids []string) error {
 	if err := checkID("collection", collection); err != nil {
 		return err
 	}
 	if i := slices.Index(ids, ""); i >= 0 {
 		return fmt.Errorf("%w: %s[%d] is empty", ErrInvalidID, name, i)
+	}
+	isBad := func(id string) bool { return checkText(id) != nil }
+	if i := slices.IndexFunc(ids, isBad); i >= 0 {
+		return checkIDText(fmt.Sprintf("%s[%d]", name, i), ids[i])
 	}
 	return nil
 }
@@ -348,6 +353,9 @@ func checkUpdates(reqs []*UpdateDocumentRequest) error {
 		if req.UUID == "" {
 			return fmt.Errorf("%w: Document.UpdateAll: the UUID of request %d is empty",
 				ErrInvalidID, i)
+		}
+		if checkText(req.UUID) != nil {
+			return checkIDText(fmt.Sprintf("Document.UpdateAll: the UUID of request %d", i), req.UUID)
 		}
 	}
 	return nil

@@ -344,6 +344,51 @@ func TestEncode_KeepsTheErrorOfJSON(t *testing.T) {
 	assert.NotContains(t, err.Error(), "\n")
 }
 
+// TestEncode_IDs checks that an id in a body is refused as one on the path is.
+func TestEncode_IDs(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	for _, id := range []string{bad, "a\x00b"} {
+		ids := []string{uuid1, id}
+		for want, call := range map[string]func(*Client) error{
+			"documentUUIDs[1]": func(c *Client) error {
+				_, err := c.Document.GetByUUIDs(ctx, "docs", ids)
+				return err
+			},
+			"documentIDs[1]": func(c *Client) error {
+				_, err := c.Document.GetByIDs(ctx, "docs", ids)
+				return err
+			},
+			"documentUUIDs[1] ": func(c *Client) error {
+				return c.Document.DeleteAll(ctx, "docs", ids)
+			},
+			"Document.UpdateAll: the UUID of request 1": func(c *Client) error {
+				return c.Document.UpdateAll(ctx, "docs", []*UpdateDocumentRequest{
+					{UUID: uuid1, DocumentID: "a"},
+					{UUID: id, DocumentID: "b"},
+				})
+			},
+			"documentUUID": func(c *Client) error {
+				return c.Document.Update(ctx, "docs", &UpdateDocumentRequest{UUID: id})
+			},
+			"userID": func(c *Client) error {
+				_, err := c.User.Add(ctx, &CreateUserRequest{UserID: id, Email: id})
+				return err
+			},
+			"userID ": func(c *Client) error {
+				_, err := c.User.Update(ctx, &UpdateUserRequest{UserID: id, Email: id})
+				return err
+			},
+		} {
+			c, s, _ := scripted(t, nil)
+			err := call(c)
+			require.ErrorContains(t, err, strings.TrimSpace(want)+fmt.Sprintf(" %q ", id))
+			assert.Equal(t, []error{ErrInvalidID}, matched(err), want)
+			assert.Empty(t, s.requests())
+		}
+	}
+}
+
 // TestEncode_OmitZero checks a field without JSON beside text that has to be looked at.
 func TestEncode_OmitZero(t *testing.T) {
 	t.Parallel()
