@@ -3,7 +3,6 @@ package zep_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -56,7 +55,7 @@ var (
 
 // storableJSON reports whether the server stores every text of valid JSON as it is.
 func storableJSON(raw string) bool {
-	escapes := strings.ToLower(strings.ReplaceAll(raw, `\\`, ""))
+	escapes := strings.ToLower(strings.ReplaceAll(raw, `\\`, "backslash"))
 	escapes = surrogatePairs.ReplaceAllString(escapes, "")
 	return utf8.ValidString(raw) && !changedEscapes.MatchString(escapes)
 }
@@ -91,6 +90,9 @@ func FuzzText(f *testing.F) {
 	ctx := context.Background()
 	c, transport := textClient(f)
 	f.Fuzz(func(t *testing.T, text, key string) {
+		if len(text) > 900 {
+			return // a description has at most 1000 characters
+		}
 		list := []any{text, 1.5, nil, map[string]any{key: text}}
 		metadata := zep.Metadata{"k": list, "own": map[string]any{key: true}}
 		ok := storable(text)
@@ -165,7 +167,7 @@ func FuzzTextOfMarshaler(f *testing.F) {
 	for _, raw := range []string{
 		`{}`, `"\u0000"`, `"\\u0000"`, `"\\\u0000"`, `"\ud83d\ude00"`, `"\ude00\ud83d"`, `"\uD83D"`,
 		`"\ud83dude00"`, `"\ufffd"`, `{"\u0000":1}`, `{"a":{"a":[1,-0,1e-400,"<\/>"]},"a":2}`,
-		"\"\xff\"", "{\"\xe1\":1,\"\xe9\":2}", `"\ud800\\udc00"`, "\"\u2028\ufffd\"", ` [ null ] `,
+		"\"\xff\"", "{\"\xe1\":1,\"\xe9\":2}", `"\ud800\\udc00"`, `"\ud800\\\udc00"`, "\"\u2028\ufffd\"", ` [ null ] `,
 	} {
 		f.Add(raw)
 	}
@@ -195,7 +197,6 @@ func FuzzTextOfMarshaler(f *testing.F) {
 				require.Len(t, stored, len(list))
 				stored = stored.([]any)[0]
 			}
-			require.Equal(t, fmt.Sprint(want), fmt.Sprint(stored))
 			require.Equal(t, want, stored)
 		}
 	})
