@@ -44,8 +44,8 @@ type call[T any] struct {
 	readBack func(context.Context) (T, error)
 
 	// reconcile reads the error of a write after an attempt whose outcome is ambiguous: the error
-	// itself or a look at the record may show that the write was done.
-	reconcile func(context.Context, *Error) (T, error)
+	// itself or a look at the record may show that the write was done. body is what was sent.
+	reconcile func(ctx context.Context, body []byte, failure *Error) (T, error)
 }
 
 // resendPolicy says when a call may be sent again after an attempt whose outcome is ambiguous.
@@ -75,8 +75,7 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 	}
 	body, err := encode(call.body)
 	if err != nil {
-		return zero, fmt.Errorf("%w: %s: the request cannot be sent as JSON: %w",
-			ErrBadRequest, call.endpoint, err)
+		return zero, fmt.Errorf("%w: %s: %w", ErrBadRequest, call.endpoint, err)
 	}
 
 	if method == http.MethodGet {
@@ -113,7 +112,7 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 	defer cancel()
 	if failure != nil {
 		if failure.maybeExecuted && call.reconcile != nil {
-			return call.reconcile(ctx, failure)
+			return call.reconcile(ctx, body, failure)
 		}
 		return zero, failure
 	}
@@ -236,14 +235,6 @@ func checkIDText(name, id string) error {
 		return fmt.Errorf("%w: %s %.100q is not valid UTF-8", ErrInvalidID, name, id)
 	}
 	return nil
-}
-
-// encode returns the JSON of a request's body, nil for none.
-func encode(body any) ([]byte, error) {
-	if body == nil {
-		return nil, nil
-	}
-	return json.Marshal(body)
 }
 
 // errNotZep marks a success that did not come from Zep.

@@ -85,7 +85,7 @@ func (s *DocumentService) addBatch(
 			}
 			return uuids, err
 		},
-		reconcile: func(ctx context.Context, failure *Error) ([]string, error) {
+		reconcile: func(ctx context.Context, _ []byte, failure *Error) ([]string, error) {
 			return s.reconcileAdd(ctx, collection, documents, body, failure, opts)
 		},
 	}, opts)
@@ -133,7 +133,7 @@ func (s *DocumentService) reconcileAdd(
 func sameDocument(body json.RawMessage, stored *Document) bool {
 	var sent Document
 	return json.Unmarshal(body, &sent) == nil &&
-		stored.Content == asStored(sent.Content) &&
+		stored.Content == sent.Content &&
 		sameMetadata(sent.Metadata, stored.Metadata) &&
 		(len(sent.Embedding) == 0 || slices.Equal(sent.Embedding, stored.Embedding))
 }
@@ -258,13 +258,18 @@ func isNoneFound(err error) bool {
 		noneFoundText.MatchString(e.Message)
 }
 
-// checkList refuses empty ids, which mean all documents to the server.
+// checkList refuses empty ids, which mean all documents to the server, and those that JSON would
+// change.
 func checkList(collection, name string, ids []string) error {
 	if err := checkID("collection", collection); err != nil {
 		return err
 	}
 	if i := slices.Index(ids, ""); i >= 0 {
 		return fmt.Errorf("%w: %s[%d] is empty", ErrInvalidID, name, i)
+	}
+	isBad := func(id string) bool { return checkText(id) != nil }
+	if i := slices.IndexFunc(ids, isBad); i >= 0 {
+		return checkIDText(fmt.Sprintf("%s[%d]", name, i), ids[i])
 	}
 	return nil
 }
@@ -358,6 +363,9 @@ func checkUpdates(reqs []*UpdateDocumentRequest) error {
 		if req.UUID == "" {
 			return fmt.Errorf("%w: Document.UpdateAll: the UUID of request %d is empty",
 				ErrInvalidID, i)
+		}
+		if checkText(req.UUID) != nil {
+			return checkIDText(fmt.Sprintf("Document.UpdateAll: the UUID of request %d", i), req.UUID)
 		}
 	}
 	return nil

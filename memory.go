@@ -91,7 +91,7 @@ func (s *MemoryService) Add(
 		body:      newMemory{messages, req.Metadata},
 		transient: sessionRaceText,
 		decode:    decodeOK,
-		reconcile: func(ctx context.Context, failure *Error) (none, error) {
+		reconcile: func(ctx context.Context, _ []byte, failure *Error) (none, error) {
 			return none{}, s.reconcileAdd(ctx, sessionID, messages, failure, opts)
 		},
 	}, opts)
@@ -172,8 +172,7 @@ func isUnknownMessage(err error) bool {
 
 // sameMessage reports whether a stored message has the content that was sent.
 func sameMessage(sent newMessage, stored *Message) bool {
-	return string(stored.Role) == asStored(string(sent.Role)) &&
-		stored.Content == asStored(sent.Content)
+	return stored.Role == sent.Role && stored.Content == sent.Content
 }
 
 // Delete removes a session and its messages. It is [SessionService.Delete], with the same

@@ -237,9 +237,9 @@ func TestMemoryAdd_UUIDTakenAfterLostResponse(t *testing.T) {
 			"message_pkey",
 			[]error{ErrServer},
 		},
-		"what the server makes of bytes": {
-			[]*Message{{UUID: uuid1, Role: "\x00ai", Content: "nu\x00l \xff\xfe"}},
-			[]step{there(uuid1, "ai", "nul \uFFFD\uFFFD")},
+		"text that JSON escapes": {
+			[]*Message{{UUID: uuid1, Role: "<ai>", Content: "<&>\u2028\ufffd"}},
+			[]step{there(uuid1, "<ai>", "<&>\u2028\uFFFD")},
 			[]string{uuid1},
 			"",
 			nil,

@@ -94,7 +94,7 @@ func TestMemoryService_Wire(t *testing.T) {
 			}),
 			[]string{`POST /sessions/s/memory {"messages":[{"uuid":"` + uuid1 +
 				`","created_at":"2023-07-01T14:00:00.5+02:00","role":"ai",` +
-				`"content":"\u003chi\u003e","metadata":{"k":1},"token_count":3}],` +
+				`"content":"<hi>","metadata":{"k":1},"token_count":3}],` +
 				`"metadata":{"m":1}}`},
 			[]string{"OK"}, nil,
 		},

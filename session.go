@@ -32,9 +32,9 @@ func (s *SessionService) Add(
 		endpoint: "POST /sessions",
 		body:     req,
 		decode:   decodeSession,
-		reconcile: func(ctx context.Context, failure *Error) (*Session, error) {
+		reconcile: func(ctx context.Context, body []byte, failure *Error) (*Session, error) {
 			get := func() (*Session, error) { return s.Get(ctx, req.SessionID, opts...) }
-			return reconcileAdd(failure, req, sameSession, get)
+			return reconcileAdd(failure, body, sameSession, get)
 		},
 	}, opts)
 }

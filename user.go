@@ -32,9 +32,9 @@ func (s *UserService) Add(
 		endpoint: "POST /user",
 		body:     req,
 		decode:   decodeUser,
-		reconcile: func(ctx context.Context, failure *Error) (*User, error) {
+		reconcile: func(ctx context.Context, body []byte, failure *Error) (*User, error) {
 			get := func() (*User, error) { return s.Get(ctx, req.UserID, opts...) }
-			return reconcileAdd(failure, req, sameUser, get)
+			return reconcileAdd(failure, body, sameUser, get)
 		},
 	}, opts)
 }
@@ -48,9 +48,9 @@ func (r *CreateUserRequest) validate() error {
 
 // sameUser reports whether a stored user has the content that was sent.
 func sameUser(sent, stored *User) bool {
-	return stored.Email == asStored(sent.Email) &&
-		stored.FirstName == asStored(sent.FirstName) &&
-		stored.LastName == asStored(sent.LastName) &&
+	return stored.Email == sent.Email &&
+		stored.FirstName == sent.FirstName &&
+		stored.LastName == sent.LastName &&
 		sameMetadata(sent.Metadata, stored.Metadata)
 }
 
