@@ -122,7 +122,7 @@ func (s *UserService) Delete(ctx context.Context, userID string, opts ...Request
 		endpoint: "DELETE /user/{userId}",
 		ids:      []string{userID},
 		decode:   decodeOK,
-		reconcile: func(ctx context.Context, failure *Error) (none, error) {
+		reconcile: func(ctx context.Context, _ []byte, failure *Error) (none, error) {
 			return none{}, s.reconcileDelete(ctx, userID, failure, opts)
 		},
 	}, opts)
