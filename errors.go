@@ -9,24 +9,31 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
 // The errors that errors.Is finds. An [Error] for a refusal of the server matches one of them, by the
-// status and the text. A 500 that says more matches ErrServer and a second one: ErrNotFound for a
-// collection or document, or ErrNotPublished. Redirects, and failures without a readable response,
+// status and the text. Some texts say more than the status, and the error matches a second one: a 400
+// [ErrUserNotFound], a 500 [ErrNotFound] for a collection or document, [ErrAlreadyExists] for the UUID
+// of a message, [ErrLocked] or [ErrNotPublished]. Redirects, and failures without a readable response,
 // match none.
 var (
 	// ErrNotFound: the user, session, message, collection or document is not there (404 and "not found").
 	ErrNotFound = errors.New("zep: not found")
 
+	// ErrUserNotFound: a session was added for a user who does not exist (a 400; also ErrBadRequest, and
+	// not ErrNotFound).
+	ErrUserNotFound = errors.New("zep: user not found")
+
 	// ErrEndpointNotFound: the server does not know the path or the verb (any other 404, 405). The base URL is wrong, or
 	// what answers there is not a Zep v0.x server.
 	ErrEndpointNotFound = errors.New("zep: endpoint not found")
 
-	// ErrAlreadyExists: the id is taken. A deleted session keeps its id; a deleted user does not.
+	// ErrAlreadyExists: the id is taken, or the UUID of a message (a 500; also ErrServer). A deleted
+	// session keeps its id; a deleted user does not.
 	ErrAlreadyExists = errors.New("zep: already exists")
 
 	// ErrBadRequest: the request is at fault. The server said so (400 or another 4xx), or the client did before it sent
@@ -101,22 +108,31 @@ type Error struct {
 
 // Error returns one line: the call, the server's text and, where it is known, what to change.
 func (e *Error) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "zep: %s %.1000s: ", e.Method, e.Path)
-	if e.StatusCode != 0 {
-		fmt.Fprintf(&b, "%d", e.StatusCode)
-		if e.Message == "" {
-			fmt.Fprintf(&b, " %s", http.StatusText(e.StatusCode))
-		} else {
-			b.WriteString(": ")
-		}
+	parts := []string{"zep"}
+	if call := e.call(); call != "" {
+		parts = append(parts, call)
 	}
-	b.WriteString(e.Message)
+	message := oneLine(e.Message)
+	switch {
+	case e.StatusCode != 0 && message == "":
+		status := fmt.Sprintf("%d %s", e.StatusCode, http.StatusText(e.StatusCode))
+		parts = append(parts, strings.TrimSpace(status))
+	case e.StatusCode != 0:
+		parts = append(parts, strconv.Itoa(e.StatusCode))
+	}
+	if message != "" {
+		parts = append(parts, message)
+	}
 	for _, err := range contextErrors {
-		if errors.Is(e.cause, err) && !strings.Contains(e.Message, err.Error()) {
-			fmt.Fprintf(&b, ": %v", err)
+		if errors.Is(e.cause, err) && !strings.Contains(message, err.Error()) {
+			parts = append(parts, err.Error())
 		}
 	}
+	if len(parts) == 1 { // made by hand, with nothing in it
+		parts = append(parts, "unknown error")
+	}
+	var b strings.Builder
+	b.WriteString(strings.Join(parts, ": "))
 	if e.Attempts > 1 {
 		fmt.Fprintf(&b, " (%d attempts)", e.Attempts)
 	}
@@ -129,11 +145,22 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
+// call returns the method and the path, in one short line.
+func (e *Error) call() string {
+	return strings.TrimSpace(oneLine(e.Method) + " " + oneLine(fmt.Sprintf("%.1000s", e.Path)))
+}
+
 var contextErrors = []error{context.DeadlineExceeded, context.Canceled}
 
 // hint says what the caller can change, for the mistakes of a first try.
 func (e *Error) hint() string {
 	switch {
+	case e.Is(ErrEndpointNotFound) && doubledPath.MatchString(e.Path):
+		return "the base URL (WithBaseURL or ZEP_API_URL) ends in /api/v1, which the client adds: " +
+			"leave it out"
+	case e.Is(ErrEndpointNotFound) && messagesPath.MatchString(e.Path):
+		return "the server does not know this path: if it knows others, it is a Zep server before " +
+			"v0.21, which has no paths for messages"
 	case e.Is(ErrEndpointNotFound):
 		return "the server does not know this path: check that the base URL " +
 			"(WithBaseURL or ZEP_API_URL) is that of a Zep v0.x server"
@@ -150,6 +177,12 @@ func (e *Error) hint() string {
 	}
 	return ""
 }
+
+// The paths that the hints of ErrEndpointNotFound are about. No id has a slash.
+var (
+	doubledPath  = regexp.MustCompile(`/api/v1(/api/v1/.*|/healthz)$`)
+	messagesPath = regexp.MustCompile(`/api/v1/sessions/[^/]+/messages(/[^/]+)?$`)
+)
 
 // Is reports whether the error is of the kind of a sentinel of this package.
 func (e *Error) Is(target error) bool {
@@ -235,8 +268,11 @@ var errMessageStored = errors.New("zep: message stored before")
 // The server's texts. An id that one quotes stands at its end and is not matched, so that no id can
 // make one text look like another.
 var (
-	existsText = regexp.MustCompile(`^(failed to create (collection|documents): )?(bad request: )?` +
-		`(user|session|collection|document_id) already exists\b`)
+	existsText = regexp.MustCompile(`^(failed to [Cc]reate (collection|documents): )?` +
+		`(bad request: )?(user|session|collection|document_id) already exists\b`)
+	userMissingText = regexp.MustCompile(`^(bad request: )?user does not exist\b`)
+	userTakenText   = regexp.MustCompile( // up to Zep 0.11
+		`^[^"]*duplicate key value violates unique constraint "users_user_id_key"`)
 	missingText = regexp.MustCompile(
 		`^(failed to \w+ (collection|documents?): )*(collection: .*|documents) not found$`)
 	lockText          = "failed to acquire advisory lock"
@@ -260,6 +296,8 @@ func classify(status int, text string) []error {
 		return []error{ErrTooLarge}
 	case status == http.StatusTooManyRequests:
 		return []error{ErrRateLimited}
+	case status == http.StatusBadRequest && userMissingText.MatchString(text):
+		return []error{ErrBadRequest, ErrUserNotFound}
 	case status >= 400 && status < 500:
 		return []error{ErrBadRequest}
 	case status >= 500 && missingText.MatchString(text):
@@ -269,7 +307,9 @@ func classify(status int, text string) []error {
 	case status >= 500 && notPublishedText.MatchString(text):
 		return []error{ErrServer, ErrNotPublished}
 	case status >= 500 && messageStoredText.MatchString(text):
-		return []error{ErrServer, errMessageStored}
+		return []error{ErrServer, ErrAlreadyExists, errMessageStored}
+	case status >= 500 && (userTakenText.MatchString(text) || sessionRaceText.MatchString(text)):
+		return []error{ErrServer, ErrAlreadyExists}
 	case status >= 500:
 		return []error{ErrServer}
 	}
@@ -293,13 +333,14 @@ func serverText(body []byte) string {
 // isPage reports whether a body is HTML, which Zep's API never sends: a router or a proxy did.
 func isPage(body []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) }
 
-// oneLine returns at most 4 KiB of a text, with nothing in it that ends a line or drives a terminal.
+// oneLine returns at most 4 KiB of a text, with nothing in it that ends a line, drives a terminal,
+// turns the direction of the text or has no width. All texts from outside go through it.
 func oneLine(text string) string {
 	lines := strings.FieldsFunc(strings.ToValidUTF8(text, "\uFFFD"), func(r rune) bool {
 		return r == '\n' || r == '\r'
 	})
 	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
 			return ' '
 		}
 		return r

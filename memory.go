@@ -60,7 +60,10 @@ type newMemory struct {
 
 // sessionRaceText says that two adds created the session at once. This one's messages were not
 // stored.
-var sessionRaceText = regexp.MustCompile(`^(bad request: )?session already exists`)
+var sessionRaceText = regexp.MustCompile(
+	`^(storage error: failed to [Cc]reate messages \(original error: )?` + // up to Zep 0.18
+		`(bad request: )?session already exists` +
+		`|^[^"]*duplicate key value violates unique constraint "session_session_id_key"`) // up to 0.11
 
 // Add appends messages to a session, which it creates if there is none. The server embeds them some
 // time after it has answered, and only then a search finds them.
@@ -71,7 +74,7 @@ var sessionRaceText = regexp.MustCompile(`^(bad request: )?session already exist
 // The error is [ErrNotPublished] if the server stored the messages but could not hand them on: they
 // are there. It is [ErrTooLarge] if the request is over the server's 5 MiB, and [ErrBadRequest],
 // before anything is sent, if a message is nil or a UUID comes twice. A UUID in the request that is
-// taken is [ErrServer], with "message_pkey" in its text: then nothing of the request is stored.
+// taken is [ErrAlreadyExists] and [ErrServer]: then nothing of the request is stored.
 //
 // POST /api/v1/sessions/{sessionId}/memory
 func (s *MemoryService) Add(

@@ -33,6 +33,8 @@ func advice(err error) string {
 		return "continue"
 	case errors.Is(err, zep.ErrInvalidID):
 		return "use another id; nothing was sent"
+	case errors.Is(err, zep.ErrUserNotFound):
+		return "add the user first"
 	case errors.Is(err, zep.ErrNotFound):
 		return "add it first"
 	case errors.Is(err, zep.ErrAlreadyExists):
