@@ -79,6 +79,10 @@ const maxMessage = 4 << 10
 
 // Error is a call that failed after it began: the server refused it, or no usable response came.
 //
+// If time ran out, or the context ended, after an attempt that the server had answered, the Error has
+// that answer: its StatusCode, Header, Message and sentinels. It matches [context.DeadlineExceeded]
+// or [context.Canceled] too, and its text says both.
+//
 // Match it with [errors.Is] against the sentinels of this package, against [context.DeadlineExceeded]
 // and [context.Canceled] when time ran out or the context ended, and against the network's errors.
 // Use [errors.As] with an *Error for the rest.
@@ -87,14 +91,14 @@ type Error struct {
 	// no query.
 	Method, Path string
 
-	// StatusCode is that of the last attempt's response, 0 if there was none.
+	// StatusCode is that of the last response, 0 if there was none.
 	StatusCode int
 
 	// Message is the server's text, in one line of at most 4 KiB, without HTML pages. If there was
 	// no response, it says what went wrong.
 	Message string
 
-	// Header is that of the last attempt's response, nil if there was none.
+	// Header is that of the last response, nil if there was none.
 	Header http.Header
 
 	// Attempts is the number of requests that were begun.
@@ -200,6 +204,24 @@ func (e *Error) Is(target error) bool {
 func (e *Error) Timeout() bool {
 	var t interface{ Timeout() bool }
 	return errors.As(e.cause, &t) && t.Timeout()
+}
+
+// timedOut reports whether time ran out or the context ended.
+func (e *Error) timedOut() bool {
+	return errors.Is(e.cause, context.DeadlineExceeded) || errors.Is(e.cause, context.Canceled)
+}
+
+// afterAnswer returns the error of a call, made of the last answer if time ran out or the context
+// ended after it: the answer says why the call went on for so long.
+func (e *Error) afterAnswer(answer *Error) *Error {
+	if answer == nil || answer == e || !e.timedOut() {
+		return e
+	}
+	merged := *answer
+	merged.Attempts = e.Attempts
+	merged.cause = errors.Join(answer.cause, e.cause)
+	merged.maybeExecuted, merged.maybeLocked = e.maybeExecuted, e.maybeLocked
+	return &merged
 }
 
 // redacted replaces a secret in a text.

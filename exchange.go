@@ -32,6 +32,7 @@ type exchange struct {
 	retry         retryablehttp.Client
 	request       retryablehttp.Request
 	attempt       attempt // the last one
+	answer        *Error  // the last one that came whole and was no success
 	wait          time.Duration
 	maybeExecuted bool // an attempt was sent and its outcome is ambiguous
 }
@@ -77,7 +78,7 @@ func (x *exchange) send(body []byte) *Error {
 	if ended := contextErr(x.ctx); ended != nil && (x.attempt.status == 0 || x.attempt.outcome != final) {
 		failure.cause = errors.Join(failure.cause, ended)
 	}
-	return failure
+	return failure.afterAnswer(x.answer)
 }
 
 // prepare makes the request, and the client that carries it.
@@ -233,6 +234,9 @@ func (x *exchange) newError(resp *http.Response, text string, cause error) *Erro
 		err.redact(secret)
 	}
 	err.Message = oneLine(text)
+	if resp != nil && !err.timedOut() {
+		x.answer = err
+	}
 	return err
 }
 

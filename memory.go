@@ -166,7 +166,8 @@ func (s *MemoryService) reconcileAdd(
 // isUnknownMessage reports whether the session has no such message: a 500 without a word.
 func isUnknownMessage(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && e.StatusCode == http.StatusInternalServerError && e.Message == ""
+	return errors.As(err, &e) && e.StatusCode == http.StatusInternalServerError && e.Message == "" &&
+		!e.timedOut()
 }
 
 // sameMessage reports whether a stored message has the content that was sent.
