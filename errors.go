@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -222,62 +221,6 @@ func (e *Error) afterAnswer(answer *Error) *Error {
 	merged.cause = errors.Join(answer.cause, e.cause)
 	merged.maybeExecuted, merged.maybeLocked = e.maybeExecuted, e.maybeLocked
 	return &merged
-}
-
-// redacted replaces a secret in a text.
-const redacted = "[redacted]"
-
-// redact takes a secret out of the headers, and out of the cause: if that contains it, only the
-// errors that callers match stay.
-func (e *Error) redact(secret string) {
-	for key, values := range e.Header {
-		has := func(value string) bool { return strings.Contains(value, secret) }
-		if slices.ContainsFunc(values, has) {
-			e.Header = maps.Clone(e.Header)
-			e.Header[key] = []string{redacted}
-		}
-	}
-	if !containsSecret(e.cause, secret) {
-		return
-	}
-	var kept []error
-	for _, known := range []error{ErrTooLarge, context.DeadlineExceeded, context.Canceled} {
-		if errors.Is(e.cause, known) {
-			kept = append(kept, known)
-		}
-	}
-	e.cause = errors.Join(kept...)
-}
-
-// withoutSecret takes a secret out of a text, and also its beginning where the text was cut.
-func withoutSecret(text, secret string) string {
-	const revealing = 8 // characters
-	text = strings.ReplaceAll(text, secret, redacted)
-	for n := len(secret) - 1; n >= revealing; n-- {
-		if before, found := strings.CutSuffix(text, secret[:n]); found {
-			return before + redacted
-		}
-	}
-	return text
-}
-
-// containsSecret reports whether the text of an error, or of one that it wraps, contains the secret.
-func containsSecret(err error, secret string) bool {
-	if err == nil {
-		return false
-	}
-	if strings.Contains(err.Error(), secret) {
-		return true
-	}
-	switch err := err.(type) {
-	case interface{ Unwrap() error }:
-		return containsSecret(err.Unwrap(), secret)
-	case interface{ Unwrap() []error }:
-		return slices.ContainsFunc(err.Unwrap(), func(err error) bool {
-			return containsSecret(err, secret)
-		})
-	}
-	return false
 }
 
 // Unwrap returns the network's or the context's error, if there is one.

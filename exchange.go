@@ -229,15 +229,17 @@ func (x *exchange) newError(resp *http.Response, text string, cause error) *Erro
 		err.StatusCode, err.Header = resp.StatusCode, resp.Header
 		err.kinds = classify(resp.StatusCode, oneLine(text))
 	}
-	for _, secret := range secrets(slices.Concat(x.client.authorization(), x.header["Authorization"])) {
-		text = withoutSecret(text, secret)
-		err.redact(secret)
-	}
-	err.Message = oneLine(text)
+	r := x.redactor()
+	err.Message, err.Header, err.cause = oneLine(r.text(text)), r.header(err.Header), r.cause(cause)
 	if resp != nil && !err.timedOut() {
 		x.answer = err
 	}
 	return err
+}
+
+// redactor returns what takes the tokens of the call out of texts.
+func (x *exchange) redactor() redactor {
+	return secrets(slices.Concat(x.client.authorization(), x.header["Authorization"]))
 }
 
 // logAttempt logs what came of an attempt. It logs no id, and no text of the server's, which may quote

@@ -71,13 +71,13 @@ type scenario struct {
 }
 
 func run(ctx context.Context, w io.Writer) error {
-	server := zeptest.NewServer(zeptest.WithAPIKey("the key"))
+	server := zeptest.NewServer(zeptest.WithAPIKey("the-key"))
 	defer server.Close()
 	client, err := server.Client(zep.WithBackoff(time.Millisecond, time.Millisecond))
 	if err != nil {
 		return err
 	}
-	wrongKey, err := server.Client(zep.WithAPIKey("another key"))
+	wrongKey, err := server.Client(zep.WithAPIKey("another-key"))
 	if err != nil {
 		return err
 	}
