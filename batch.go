@@ -26,7 +26,7 @@ func batches[T any](
 		raw, err := encode(item)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s: item %d cannot be sent as JSON: %w",
-				ErrBadRequest, method, i, err)
+				ErrBadRequest, method, i, lineError{err})
 		}
 		if alone := len(raw) + len("[]"); alone > maxBatchBytes {
 			return nil, fmt.Errorf("%w: %s: item %d takes %d bytes as JSON, and the server takes %d",

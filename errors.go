@@ -320,6 +320,13 @@ func oneLine(text string) string {
 	return text[:end] + "…"
 }
 
+// lineError is an error from outside, whose text is made one short line.
+type lineError struct{ error }
+
+func (e lineError) Error() string { return oneLine(e.error.Error()) }
+
+func (e lineError) Unwrap() error { return e.error }
+
 func errNegative(where, field string, value int64) error {
 	return fmt.Errorf("%w: %s: %s is %d, must not be negative", ErrBadRequest, where, field, value)
 }

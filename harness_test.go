@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -455,8 +456,7 @@ func requireError(t testing.TB, err error) *Error {
 func assertOneLine(t testing.TB, text string) {
 	t.Helper()
 	for _, r := range text {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= '\u200b' && r <= '\u200f' ||
-			r >= '\u2028' && r <= '\u202e' || r >= '\u2060' && r <= '\u206f' || r == '\ufeff' {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) {
 			assert.Failf(t, "the text is not one line", "it contains %U: %.300q", r, text)
 			return
 		}

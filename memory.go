@@ -123,7 +123,7 @@ func (r *AddMemoryRequest) newMessages() ([]newMessage, error) {
 		case m.UUID == "", key == uuidKey(zeroUUID): // the server replaces it in each attempt
 			messages[i].UUID, messages[i].generatedUUID = newUUID(), true
 		case taken[key]:
-			return nil, fmt.Errorf("%w: Memory.Add: message %d has the UUID %s of an earlier one",
+			return nil, fmt.Errorf("%w: Memory.Add: message %d has the UUID %.100q of an earlier one",
 				ErrBadRequest, i, m.UUID)
 		}
 		taken[key] = true
@@ -154,8 +154,8 @@ func (s *MemoryService) reconcileAdd(
 		case isUnknownMessage(err):
 			return failure
 		case err != nil:
-			return fmt.Errorf("zep: %s %s: a message's UUID is taken, "+
-				"but could not verify whether this call stored it: %w", failure.Method, failure.Path, err)
+			return fmt.Errorf("zep: %s: a message's UUID is taken, "+
+				"but could not verify whether this call stored it: %w", failure.call(), err)
 		case !m.generatedUUID && !sameMessage(m, stored):
 			return failure
 		}

@@ -61,7 +61,7 @@ func (s *MessageService) All(ctx context.Context, sessionID string, opts ...Requ
 			}
 			begin := list.Messages[0].UUID
 			if begin == before {
-				return nil, number, fmt.Errorf("%w: page %d of the messages begins as the one before, with %s", ErrCursorStuck, number, begin)
+				return nil, number, fmt.Errorf("%w: page %d of the messages begins as the one before", ErrCursorStuck, number)
 			}
 			before = begin
 			return list.Messages, number + 1, nil

@@ -69,7 +69,7 @@ func newConfig(opts []Option) (config, error) {
 		wrong = append(wrong, "WithLocker and WithConcurrentUpdates exclude each other")
 	}
 	if wrong != nil {
-		return cfg, errors.New("zep: NewClient: " + strings.Join(wrong, "; "))
+		return cfg, errors.New("zep: NewClient: " + oneLine(strings.Join(wrong, "; ")))
 	}
 	// The environment fills only what no option said, so that a variable that does not matter cannot fail.
 	if cfg.baseURL == nil {
@@ -115,7 +115,7 @@ func WithBaseURL(baseURL string) Option {
 
 func parseBaseURL(raw string) (*url.URL, error) {
 	// What can't be shown without a risk of showing a password is not shown, and neither is the parser's quote of it.
-	shown := strconv.Quote(raw)
+	shown := fmt.Sprintf("%.100q", raw)
 	if i := strings.IndexAny(raw, "@?#"); i >= 0 {
 		shown = fmt.Sprintf("(not shown: it has %q)", raw[i])
 	}
@@ -375,14 +375,14 @@ func RequestMaxAttempts(attempts int) RequestOption {
 func RequestHeader(key, value string) RequestOption {
 	return func(o *callOptions) error {
 		if !validHeaderName(key) {
-			return fmt.Errorf("RequestHeader: %q is not a header name", key)
+			return fmt.Errorf("RequestHeader: %.100q is not a header name", key)
 		}
 		key := http.CanonicalHeaderKey(key)
 		if slices.Contains(reservedHeaders, key) {
 			return fmt.Errorf("RequestHeader: %s is set by the transport", key)
 		}
 		if !validHeaderValue(value) {
-			return fmt.Errorf("RequestHeader: the value of %s has a control character in it", key)
+			return fmt.Errorf("RequestHeader: the value of %.100s has a control character in it", key)
 		}
 		if o.header == nil {
 			o.header = http.Header{}
