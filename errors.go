@@ -15,24 +15,24 @@ import (
 )
 
 // The errors that errors.Is finds. An [Error] for a refusal of the server matches one of them, by the
-// status and the text. Some texts say more than the status, and the error matches a second one: a 400
-// [ErrUserNotFound], a 500 [ErrNotFound] for a collection or document, [ErrAlreadyExists] for the UUID
-// of a message, [ErrLocked] or [ErrNotPublished]. Redirects, and failures without a readable response,
+// status and the text. Some texts say more than the status, and the error matches a second one: a
+// 400 ErrUserNotFound, a 500 ErrNotFound for a collection or document, ErrAlreadyExists for the UUID
+// of a message, ErrLocked or ErrNotPublished. Redirects, and failures without a readable response,
 // match none.
 var (
 	// ErrNotFound: the user, session, message, collection or document is not there (404 and "not found").
 	ErrNotFound = errors.New("zep: not found")
 
-	// ErrUserNotFound: a session was added for a user who does not exist (a 400; also ErrBadRequest, and
-	// not ErrNotFound).
+	// ErrUserNotFound: a session was added for a user who does not exist (a 400; also ErrBadRequest,
+	// and not ErrNotFound).
 	ErrUserNotFound = errors.New("zep: user not found")
 
 	// ErrEndpointNotFound: the server does not know the path or the verb (any other 404, 405). The base URL is wrong, or
 	// what answers there is not a Zep v0.x server.
 	ErrEndpointNotFound = errors.New("zep: endpoint not found")
 
-	// ErrAlreadyExists: the id is taken, or the UUID of a message (a 500; also ErrServer). A deleted
-	// session keeps its id; a deleted user does not.
+	// ErrAlreadyExists: the id is taken, or the UUID of a message (a 500; also ErrServer). A
+	// deleted session keeps its id; a deleted user does not.
 	ErrAlreadyExists = errors.New("zep: already exists")
 
 	// ErrBadRequest: the request is at fault. The server said so (400 or another 4xx), or the client did before it sent
@@ -78,9 +78,9 @@ const maxMessage = 4 << 10
 
 // Error is a call that failed after it began: the server refused it, or no usable response came.
 //
-// If time ran out, or the context ended, after an attempt that the server had answered, the Error has
-// that answer: its StatusCode, Header, Message and sentinels. It matches [context.DeadlineExceeded]
-// or [context.Canceled] too, and its text says both.
+// If time ran out, or the context ended, after an attempt that the server had answered, the Error
+// has that answer: its StatusCode, Header, Message and sentinels. It matches
+// [context.DeadlineExceeded] or [context.Canceled] too, and its text says both.
 //
 // Match it with [errors.Is] against the sentinels of this package, against [context.DeadlineExceeded]
 // and [context.Canceled] when time ran out or the context ended, and against the network's errors.
@@ -159,11 +159,11 @@ var contextErrors = []error{context.DeadlineExceeded, context.Canceled}
 func (e *Error) hint() string {
 	switch {
 	case e.Is(ErrEndpointNotFound) && doubledPath.MatchString(e.Path):
-		return "the base URL (WithBaseURL or ZEP_API_URL) ends in /api/v1, which the client adds: " +
-			"leave it out"
+		return "the base URL (WithBaseURL or ZEP_API_URL) ends in /api/v1, " +
+			"which the client adds: leave it out"
 	case e.Is(ErrEndpointNotFound) && messagesPath.MatchString(e.Path):
-		return "the server does not know this path: if it knows others, it is a Zep server before " +
-			"v0.21, which has no paths for messages"
+		return "the server does not know this path: if it knows others, " +
+			"it is a Zep server before v0.21, which has no paths for messages"
 	case e.Is(ErrEndpointNotFound):
 		return "the server does not know this path: check that the base URL " +
 			"(WithBaseURL or ZEP_API_URL) is that of a Zep v0.x server"

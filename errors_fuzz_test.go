@@ -33,13 +33,15 @@ func allErrors(t testing.TB, text string) map[string]error {
 	require.NoError(t, err)
 
 	for name, opt := range map[string]Option{
-		"base URL":     WithBaseURL(text),
-		"host":         WithBaseURL("http://" + text),
-		"path":         WithBaseURL("http://zep.test/%" + text),
-		"key":          WithAPIKey(text),
-		"quoted key":   WithAPIKey(`"` + text),
-		"user agent":   WithUserAgent(text + "\n"),
-		"two, invalid": func(c *config) error { return errors.Join(WithBaseURL(text)(c), WithAPIKey(text)(c)) },
+		"base URL":   WithBaseURL(text),
+		"host":       WithBaseURL("http://" + text),
+		"path":       WithBaseURL("http://zep.test/%" + text),
+		"key":        WithAPIKey(text),
+		"quoted key": WithAPIKey(`"` + text),
+		"user agent": WithUserAgent(text + "\n"),
+		"two, invalid": func(c *config) error {
+			return errors.Join(WithBaseURL(text)(c), WithAPIKey(text)(c))
+		},
 	} {
 		_, found["NewClient: "+name] = NewClient(WithBaseURL(mockURL), WithAPIKey(""), opt)
 	}
@@ -64,14 +66,16 @@ func allErrors(t testing.TB, text string) map[string]error {
 			return err
 		},
 		"User.Add, not JSON": func(c *Client, opts ...RequestOption) error {
-			_, err := c.User.Add(ctx, &CreateUserRequest{UserID: "j", Metadata: unencodable}, opts...)
+			_, err := c.User.Add(ctx,
+				&CreateUserRequest{UserID: "j", Metadata: unencodable}, opts...)
 			return err
 		},
 		"User.Delete": func(c *Client, opts ...RequestOption) error {
 			return c.User.Delete(ctx, text, opts...)
 		},
 		"Session.Add": func(c *Client, opts ...RequestOption) error {
-			_, err := c.Session.Add(ctx, &CreateSessionRequest{SessionID: "s", UserID: text}, opts...)
+			_, err := c.Session.Add(ctx,
+				&CreateSessionRequest{SessionID: "s", UserID: text}, opts...)
 			return err
 		},
 		"Session.Update": func(c *Client, opts ...RequestOption) error {
@@ -85,7 +89,8 @@ func allErrors(t testing.TB, text string) map[string]error {
 			}, opts...)
 		},
 		"Memory.Add, once": func(c *Client, opts ...RequestOption) error {
-			return c.Memory.Add(ctx, text, &AddMemoryRequest{Messages: []*Message{{UUID: text}}}, opts...)
+			return c.Memory.Add(ctx, text,
+				&AddMemoryRequest{Messages: []*Message{{UUID: text}}}, opts...)
 		},
 		"Memory.Search": func(c *Client, opts ...RequestOption) error {
 			_, err := c.Memory.Search(ctx, "s", &SearchMemoryRequest{
@@ -245,7 +250,8 @@ func TestNewClient_LongBaseURL(t *testing.T) {
 // FuzzErrors checks that every error of the package is one bounded line.
 func FuzzErrors(f *testing.F) {
 	for _, text := range []string{
-		"", "jane", "a\nb", "a\r\nb\x1b[0m", "\u202ea\u2069", "\u200b", "\xff", "\x00", "%zz", "a/b", `"`,
+		"", "jane", "a\nb", "a\r\nb\x1b[0m", "\u202ea\u2069", "\u200b", "\xff", "\x00", "%zz",
+		"a/b", `"`,
 		`{"user_id":"a"}`, "null", "[null]", "OK", "<html>", "http://zep.test/\u2028", "\U000e0041",
 		strings.Repeat("x\n", 5000),
 	} {

@@ -63,7 +63,8 @@ type newMemory struct {
 var sessionRaceText = regexp.MustCompile(
 	`^(storage error: failed to [Cc]reate messages \(original error: )?` + // up to Zep 0.18
 		`(bad request: )?session already exists` +
-		`|^[^"]*duplicate key value violates unique constraint "session_session_id_key"`) // up to 0.11
+		// up to Zep 0.11
+		`|^[^"]*duplicate key value violates unique constraint "session_session_id_key"`)
 
 // Add appends messages to a session, which it creates if there is none. The server embeds them some
 // time after it has answered, and only then a search finds them.
@@ -123,8 +124,8 @@ func (r *AddMemoryRequest) newMessages() ([]newMessage, error) {
 		case m.UUID == "", key == uuidKey(zeroUUID): // the server replaces it in each attempt
 			messages[i].UUID, messages[i].generatedUUID = newUUID(), true
 		case taken[key]:
-			return nil, fmt.Errorf("%w: Memory.Add: message %d has the UUID %.100q of an earlier one",
-				ErrBadRequest, i, m.UUID)
+			return nil, fmt.Errorf(
+				"%w: Memory.Add: message %d has the UUID %.100q of an earlier one", ErrBadRequest, i, m.UUID)
 		}
 		taken[key] = true
 	}
@@ -166,8 +167,8 @@ func (s *MemoryService) reconcileAdd(
 // isUnknownMessage reports whether the session has no such message: a 500 without a word.
 func isUnknownMessage(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && e.StatusCode == http.StatusInternalServerError && e.Message == "" &&
-		!e.timedOut()
+	return errors.As(err, &e) && e.StatusCode == http.StatusInternalServerError &&
+		e.Message == "" && !e.timedOut()
 }
 
 // sameMessage reports whether a stored message has the content that was sent.
