@@ -16,15 +16,15 @@ import (
 
 // The errors that errors.Is finds. An [Error] for a refusal of the server matches one of them, by the
 // status and the text. Some texts say more than the status, and the error matches a second one: a
-// 400 ErrUserNotFound, a 500 ErrNotFound for a collection or document, ErrAlreadyExists for the UUID
-// of a message, ErrLocked or ErrNotPublished. Redirects, and failures without a readable response,
-// match none.
+// 400 ErrUserNotFound, a 500 ErrNotFound for a collection or document, ErrAlreadyExists for the
+// UUID of a message, ErrLocked or ErrNotPublished. Redirects, and failures without a readable
+// response, match none.
 var (
 	// ErrNotFound: the user, session, message, collection or document is not there (404 and "not found").
 	ErrNotFound = errors.New("zep: not found")
 
-	// ErrUserNotFound: a session was added for a user who does not exist (a 400; also ErrBadRequest,
-	// and not ErrNotFound).
+	// ErrUserNotFound: a session was added for a user who does not exist (a 400; also
+	// ErrBadRequest, and not ErrNotFound).
 	ErrUserNotFound = errors.New("zep: user not found")
 
 	// ErrEndpointNotFound: the server does not know the path or the verb (any other 404, 405). The base URL is wrong, or

@@ -161,9 +161,9 @@ func parseBaseURL(raw string) (*url.URL, error) {
 // WithAPIKey sets the JWT that is sent as a bearer token with every request. Default: the environment variable
 // ZEP_API_KEY. "" sends none, whatever the environment says: a Zep server asks for none unless it is configured to.
 //
-// White space around the key, such as the line break at the end of a file, is trimmed, and so is one
-// "Bearer " before it, in any case. A key that has white space, a quotation mark, a backslash or
-// anything else in it than printable ASCII is refused.
+// White space around the key, such as the line break at the end of a file, is trimmed, and so is
+// one "Bearer " before it, in any case. A key that has white space, a quotation mark, a backslash
+// or anything else in it than printable ASCII is refused.
 func WithAPIKey(key string) Option {
 	return func(c *config) error {
 		key, err := parseAPIKey(key)
@@ -206,7 +206,8 @@ func parseAPIKey(raw string) (string, error) {
 	default:
 		return key, nil
 	}
-	return "", fmt.Errorf("the API key has %s in it: set the bare token (the key is not shown here)", has)
+	return "", fmt.Errorf(
+		"the API key has %s in it: set the bare token (the key is not shown here)", has)
 }
 
 // WithHTTPClient makes every request go through the given client, which cannot be nil: its Transport (looked up anew for every

@@ -20,8 +20,8 @@ const (
 	// revealing is the number of characters of a secret that nothing may show.
 	revealing = 8
 
-	// A long text is searched in chunks. They overlap by more than the longest escaping of revealing
-	// characters.
+	// A long text is searched in chunks. They overlap by more than the longest escaping of
+	// revealing characters.
 	searchChunk   = 64 << 10
 	searchOverlap = 1 << 10
 
@@ -141,8 +141,8 @@ func (t *token) search(text []byte, offsets []int, levels int, found func(span))
 	}
 }
 
-// unescape undoes the escapes of a text that begin with the given character: those of URLs, or those
-// of JSON and %q. It returns the offset of each byte, and that of the end.
+// unescape undoes the escapes of a text that begin with the given character: those of URLs, or
+// those of JSON and %q. It returns the offset of each byte, and that of the end.
 func unescape(text []byte, escape byte, offset func(int) int) (plain []byte, offsets []int) {
 	plain, offsets = make([]byte, 0, len(text)), make([]int, 0, len(text)+1)
 	for i := 0; i < len(text); {

@@ -55,7 +55,10 @@ func TestClientTimeout_IsDeadlineExceeded(t *testing.T) {
 				transport := &http.Transport{}
 				t.Cleanup(transport.CloseIdleConnections)
 				c, _ := clientWithServer(t, handler,
-					WithHTTPClient(&http.Client{Timeout: 2 * time.Millisecond, Transport: transport}))
+					WithHTTPClient(&http.Client{
+						Timeout:   2 * time.Millisecond,
+						Transport: transport,
+					}))
 				for range 100 {
 					err := call(context.Background(), c, RequestMaxAttempts(1))
 					e := requireError(t, err)
@@ -82,8 +85,8 @@ func TestError_LastAnswerKept(t *testing.T) {
 	cutBody := func(req *http.Request) (*http.Response, error) {
 		return answersWithBody(200, failingReader{context.DeadlineExceeded})(req)
 	}
-	clientTimeout := failsWith(fmt.Errorf("net/http: %w (Client.Timeout exceeded while awaiting headers)",
-		context.DeadlineExceeded))
+	clientTimeout := failsWith(fmt.Errorf(
+		"net/http: %w (Client.Timeout exceeded while awaiting headers)", context.DeadlineExceeded))
 	first := answers(500, "disk full: first", "X-N", "1")
 	second := answers(500, "disk full: second", "X-N", "2")
 	const inTime = ": context deadline exceeded"
@@ -173,8 +176,8 @@ func TestError_LastAnswerKept(t *testing.T) {
 	}
 }
 
-// TestMemoryAdd_TimeRunsOutInReadBack checks that a 500 without a word, which says that a message is
-// in no session, does not say so if time runs out after it.
+// TestMemoryAdd_TimeRunsOutInReadBack checks that a 500 without a word, which says that a message
+// is in no session, does not say so if time runs out after it.
 func TestMemoryAdd_TimeRunsOutInReadBack(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
