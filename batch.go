@@ -25,7 +25,7 @@ func batches[T any](
 	for i, item := range items {
 		raw, err := encode(item)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s: item %d: %w", ErrBadRequest, method, i, err)
+			return nil, fmt.Errorf("%w: %s: item %d: %w", ErrBadRequest, method, i, lineError{err})
 		}
 		if alone := len(raw) + len("[]"); alone > maxBatchBytes {
 			return nil, fmt.Errorf("%w: %s: item %d takes %d bytes as JSON, and the server takes %d",

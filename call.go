@@ -75,7 +75,7 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 	}
 	body, err := encode(call.body)
 	if err != nil {
-		return zero, fmt.Errorf("%w: %s: %w", ErrBadRequest, call.endpoint, err)
+		return zero, fmt.Errorf("%w: %s: %w", ErrBadRequest, call.endpoint, lineError{err})
 	}
 
 	if method == http.MethodGet {
@@ -118,7 +118,7 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 	}
 	if call.readBack != nil {
 		if result, err = call.readBack(ctx); err != nil {
-			return zero, fmt.Errorf("zep: %s %s: done, but reading it back failed: %w",
+			return zero, fmt.Errorf("zep: %s %.1000s: done, but reading it back failed: %w",
 				x.method, x.url.EscapedPath(), err)
 		}
 	}
@@ -169,7 +169,7 @@ func (c *Client) resolve(route string, ids []string, options any) (*url.URL, err
 	if options != nil {
 		values, err := query.Values(options)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrBadRequest, route, err)
+			return nil, fmt.Errorf("%w: %s: %w", ErrBadRequest, route, lineError{err})
 		}
 		target.RawQuery = values.Encode()
 	}

@@ -110,8 +110,8 @@ func (s *DocumentService) reconcileAdd(
 	}
 	found, err := s.GetByIDs(ctx, collection, ids, opts...)
 	if err != nil {
-		return nil, fmt.Errorf("zep: %s %s: a document_id exists, "+
-			"but could not verify whether this call created it: %w", failure.Method, failure.Path, err)
+		return nil, fmt.Errorf("zep: %s: a document_id exists, "+
+			"but could not verify whether this call created it: %w", failure.call(), err)
 	}
 	byID := make(map[string]*Document, len(found))
 	for _, d := range found {

@@ -60,7 +60,11 @@ type newMemory struct {
 
 // sessionRaceText says that two adds created the session at once. This one's messages were not
 // stored.
-var sessionRaceText = regexp.MustCompile(`^(bad request: )?session already exists`)
+var sessionRaceText = regexp.MustCompile(
+	`^(storage error: failed to [Cc]reate messages \(original error: )?` + // up to Zep 0.18
+		`(bad request: )?session already exists` +
+		// up to Zep 0.11
+		`|^[^"]*duplicate key value violates unique constraint "session_session_id_key"`)
 
 // Add appends messages to a session. If there is none, it creates one without a user, which can
 // never be given one; a deleted session comes back with its user and its metadata. The server
@@ -75,7 +79,7 @@ var sessionRaceText = regexp.MustCompile(`^(bad request: )?session already exist
 // The error is [ErrNotPublished] if the server stored the messages but could not hand them on: they
 // are there. It is [ErrTooLarge] if the request is over the server's 5 MiB, and [ErrBadRequest],
 // before anything is sent, if a message is nil or a UUID comes twice. A UUID in the request that is
-// taken is [ErrServer], with "message_pkey" in its text: then nothing of the request is stored.
+// taken is [ErrAlreadyExists] and [ErrServer]: then nothing of the request is stored.
 //
 // POST /api/v1/sessions/{sessionId}/memory
 func (s *MemoryService) Add(
@@ -124,8 +128,8 @@ func (r *AddMemoryRequest) newMessages() ([]newMessage, error) {
 		case m.UUID == "", key == uuidKey(zeroUUID): // the server replaces it in each attempt
 			messages[i].UUID, messages[i].generatedUUID = newUUID(), true
 		case taken[key]:
-			return nil, fmt.Errorf("%w: Memory.Add: message %d has the UUID %s of an earlier one",
-				ErrBadRequest, i, m.UUID)
+			return nil, fmt.Errorf(
+				"%w: Memory.Add: message %d has the UUID %.100q of an earlier one", ErrBadRequest, i, m.UUID)
 		}
 		taken[key] = true
 	}
@@ -155,8 +159,8 @@ func (s *MemoryService) reconcileAdd(
 		case isUnknownMessage(err):
 			return failure
 		case err != nil:
-			return fmt.Errorf("zep: %s %s: a message's UUID is taken, "+
-				"but could not verify whether this call stored it: %w", failure.Method, failure.Path, err)
+			return fmt.Errorf("zep: %s: a message's UUID is taken, "+
+				"but could not verify whether this call stored it: %w", failure.call(), err)
 		case !m.generatedUUID && !sameMessage(m, stored):
 			return failure
 		}
@@ -167,7 +171,8 @@ func (s *MemoryService) reconcileAdd(
 // isUnknownMessage reports whether the session has no such message: a 500 without a word.
 func isUnknownMessage(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && e.StatusCode == http.StatusInternalServerError && e.Message == ""
+	return errors.As(err, &e) && e.StatusCode == http.StatusInternalServerError &&
+		e.Message == "" && !e.timedOut()
 }
 
 // sameMessage reports whether a stored message has the content that was sent.

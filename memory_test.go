@@ -206,7 +206,7 @@ func TestMemoryService_InvalidRequests(t *testing.T) {
 		"no message": {add(one, nil), "message 1 is nil"},
 		"a UUID twice": {
 			add(one, &Message{}, &Message{UUID: uuid1}),
-			"message 2 has the UUID " + uuid1 + " of an earlier one",
+			"message 2 has the UUID \"" + uuid1 + "\" of an earlier one",
 		},
 		"a UUID twice, once upper case": {
 			add(one, &Message{UUID: strings.ToUpper(uuid1)}),

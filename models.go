@@ -33,7 +33,7 @@ func (m Metadata) Decode(into any) error {
 		err = json.Unmarshal(data, into)
 	}
 	if err != nil {
-		return fmt.Errorf("zep: Metadata.Decode: %w", err)
+		return fmt.Errorf("zep: Metadata.Decode: %w", lineError{err})
 	}
 	return nil
 }

@@ -23,8 +23,8 @@ func reconcileAdd[T any](
 		return nil, failure
 	case err != nil:
 		return nil, fmt.Errorf(
-			"zep: %s %s: it exists, but could not verify whether this call created it: %w",
-			failure.Method, failure.Path, err)
+			"zep: %s: it exists, but could not verify whether this call created it: %w",
+			failure.call(), err)
 	}
 	sent := new(T)
 	if json.Unmarshal(body, sent) != nil || !same(sent, stored) {
