@@ -172,7 +172,7 @@ func (e *Error) hint() string {
 			"https://github.com/zep-go/zep/blob/main/docs/server-locks.md"
 	case e.Is(ErrUnauthorized):
 		return "check the API key (WithAPIKey or ZEP_API_KEY)"
-	case e.StatusCode/100 == 3:
+	case e.StatusCode/100 == 3 && e.Header.Get("Location") != "":
 		return "redirects are not followed: set the base URL (WithBaseURL or ZEP_API_URL) to the " +
 			"server's own"
 	case e.StatusCode == 0 && neverConnected(e.cause):
