@@ -26,7 +26,7 @@ import (
 //	              adds created at once
 //	ambiguous     502; 504; a connection that broke later; a        reads, and writes that can
 //	              response that was cut short; a response that is   be reconciled
-//	              not Zep's
+//	              not Zep's, or that is of another record
 //	server error  500; other 5xx                                    reads
 //	final         a readable response; 3xx; other 4xx; 501; 505; a  no call
 //	              500 in which the database rejects the request,

@@ -28,6 +28,7 @@ func (s *SessionService) Add(
 	return do(ctx, s.client, call[*Session]{
 		endpoint: "POST /sessions",
 		body:     req,
+		record:   req.SessionID,
 		decode:   decodeSession,
 		reconcile: func(ctx context.Context, failure *Error) (*Session, error) {
 			get := func() (*Session, error) { return s.Get(ctx, req.SessionID, opts...) }

@@ -26,6 +26,7 @@ func (s *UserService) Add(
 	return do(ctx, s.client, call[*User]{
 		endpoint: "POST /user",
 		body:     req,
+		record:   req.UserID,
 		decode:   decodeUser,
 		reconcile: func(ctx context.Context, failure *Error) (*User, error) {
 			get := func() (*User, error) { return s.Get(ctx, req.UserID, opts...) }

@@ -39,8 +39,8 @@ type Config struct {
 }
 
 // Server responds as Zep v0.x does, from bytes that it rendered before: users by id, and in lists
-// by limit and cursor. It changes nothing: the response to an add is its first user, and that to
-// an update the unchanged user.
+// by limit and cursor. It changes nothing: the response to an add is the second user, who is the one
+// that the benchmarks add, and that to an update the unchanged user.
 //
 // As from Zep, and from any net/http server, bodies over 2 KB are chunked, and shorter ones have a
 // Content-Length.
@@ -93,7 +93,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case found && r.Method == http.MethodGet && (rest == "" || rest == "/"):
 		s.list(w, r)
 	case found && r.Method == http.MethodPost && rest == "":
-		s.one(w, http.StatusCreated, 0)
+		s.one(w, http.StatusCreated, min(1, s.config.Users-1))
 	case one && (r.Method == http.MethodGet || r.Method == http.MethodPatch):
 		if i, found := s.indexOf(userID); found {
 			s.one(w, http.StatusOK, i)

@@ -88,7 +88,7 @@ func TestServer_Responses(t *testing.T) {
 	}{
 		{http.MethodGet, "/user/" + UserID(3), 200, UserID(3)},
 		{http.MethodPatch, "/user/" + UserID(3), 200, UserID(3)},
-		{http.MethodPost, "/user", 201, UserID(0)},
+		{http.MethodPost, "/user", 201, UserID(1)},
 		{http.MethodGet, "/user/" + UserID(10), 404, ""},
 		{http.MethodGet, "/user/user-3", 404, ""},
 		{http.MethodGet, "/user/nobody", 404, ""},
