@@ -318,6 +318,19 @@ func errNegative(where, field string, value int64) error {
 	return fmt.Errorf("%w: %s: %s is %d, must not be negative", ErrBadRequest, where, field, value)
 }
 
+// checkCount refuses a number that is negative or over max. The server reads limits as 32 bits: a
+// higher one selects other records.
+func checkCount(of, field string, value, max int64) error {
+	switch {
+	case value < 0:
+		return errNegative(of, field, value)
+	case value > max:
+		return fmt.Errorf("%w: %s: %s is %d, must be at most %d",
+			ErrBadRequest, of, field, value, max)
+	}
+	return nil
+}
+
 func errNilRequest(method string) error {
 	return fmt.Errorf("%w: %s: the request is nil", ErrBadRequest, method)
 }

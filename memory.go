@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"regexp"
 	"slices"
@@ -15,8 +16,8 @@ type MemoryService struct{ client *Client }
 
 // Get returns the last messages of a session, oldest first, and the summary of the earlier ones, nil
 // if there is none yet. nil options are the server's default: 12 messages, without those in the
-// summary. A session that does not exist has no messages: that is no error. A negative LastN is
-// [ErrBadRequest].
+// summary. A session that does not exist has no messages: that is no error. A LastN that is
+// negative or over 2^31-1 is [ErrBadRequest].
 //
 // GET /api/v1/sessions/{sessionId}/memory
 func (s *MemoryService) Get(
@@ -34,10 +35,10 @@ func (s *MemoryService) Get(
 }
 
 func (o *GetMemoryOptions) validate() error {
-	if o != nil && o.LastN < 0 {
-		return errNegative("Memory.Get", "LastN", int64(o.LastN))
+	if o == nil {
+		return nil
 	}
-	return nil
+	return checkCount("Memory.Get", "LastN", int64(o.LastN), math.MaxInt32)
 }
 
 // newMessage is a message as the server takes it: an empty UUID or time is an error to it.
@@ -193,7 +194,7 @@ type searchQuery struct {
 // results.
 //
 // The error is [ErrBadRequest], before anything is sent, if there is neither Text nor Metadata, or if
-// Limit is negative. A JSON path that PostgreSQL cannot read is [ErrServer].
+// Limit is negative or over 2^31-1. A JSON path that PostgreSQL cannot read is [ErrServer].
 //
 // POST /api/v1/sessions/{sessionId}/search
 func (s *MemoryService) Search(
@@ -218,8 +219,6 @@ func (r *SearchMemoryRequest) validate() error {
 		return errNilRequest("Memory.Search")
 	case r.Text == "" && len(r.Metadata) == 0:
 		return fmt.Errorf("%w: Memory.Search: neither Text nor Metadata to search for", ErrBadRequest)
-	case r.Limit < 0:
-		return errNegative("Memory.Search", "Limit", int64(r.Limit))
 	}
-	return nil
+	return checkCount("Memory.Search", "Limit", int64(r.Limit), math.MaxInt32)
 }

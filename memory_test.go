@@ -2,6 +2,7 @@ package zep
 
 import (
 	"context"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -180,6 +181,14 @@ func TestMemoryGet_UnexpectedResponse(t *testing.T) {
 	}
 }
 
+func TestMemoryGet_LargestLastN(t *testing.T) {
+	t.Parallel()
+	c, s, _ := scripted(t, nil, answers(200, `{"messages":[]}`))
+	_, err := c.Memory.Get(context.Background(), "s", &GetMemoryOptions{LastN: math.MaxInt32})
+	require.NoError(t, err)
+	assert.Contains(t, s.requests()[0].url, "?lastn=2147483647")
+}
+
 func TestMemoryDelete_LostResponse(t *testing.T) {
 	t.Parallel()
 	for how, lost := range lostAnswers {
@@ -200,6 +209,8 @@ func TestMemoryService_InvalidRequests(t *testing.T) {
 		}
 	}
 	one := &Message{UUID: uuid1}
+	over := math.MaxInt32
+	over++
 	tests := map[string]struct {
 		call func(*Client) error
 		want string
@@ -238,6 +249,19 @@ func TestMemoryService_InvalidRequests(t *testing.T) {
 			_, err := c.Memory.Search(ctx, "s", &SearchMemoryRequest{Text: "x", Limit: -2})
 			return err
 		}, "Limit is -2, must not be negative"},
+		"more messages than the server can count": {func(c *Client) error {
+			_, err := c.Memory.Get(ctx, "s", &GetMemoryOptions{LastN: over})
+			return err
+		}, "LastN is 2147483648, must be at most 2147483647"},
+		"a limit that the server cannot read": {func(c *Client) error {
+			_, err := c.Memory.Search(ctx, "s", &SearchMemoryRequest{Text: "x", Limit: over})
+			return err
+		}, "Limit is 2147483648, must be at most 2147483647"},
+		"a limit of documents that the server cannot read": {func(c *Client) error {
+			_, err := c.Collection.Search(ctx, "docs",
+				&SearchDocumentsRequest{Text: "x", Limit: over})
+			return err
+		}, "Collection.Search: Limit is 2147483648, must be at most 2147483647"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
