@@ -77,6 +77,10 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 		return zero, fmt.Errorf("%w: %s: the request cannot be sent as JSON: %w",
 			ErrBadRequest, call.endpoint, err)
 	}
+	if max := c.maxRequestBytes; max > 0 && int64(len(body)) > max {
+		return zero, fmt.Errorf("%w: %s: the request takes %d bytes, over the %d of "+
+			"WithMaxRequestBytes", ErrTooLarge, call.endpoint, len(body), max)
+	}
 
 	if method == http.MethodGet {
 		call.resend = readOnly

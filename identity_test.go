@@ -11,7 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// recordCalls are the calls that ask for a record by an id: "jane", or docs of a collection, or uuid1.
+// recordCalls are the calls that ask for a record by an id: "jane", or docs of a collection, or
+// uuid1.
 var recordCalls = map[string]struct {
 	own   string // the record that is asked for
 	other string // another one
@@ -161,7 +162,10 @@ func TestIdentity_Lists(t *testing.T) {
 		call   func(context.Context, *Client) (any, error)
 	}{
 		"User.List": {
-			map[string]string{`[{"user_id":"a"},{"id":7}]`: "record 1: no user_id", `[{}]`: "no user_id"},
+			map[string]string{
+				`[{"user_id":"a"},{"id":7}]`: "record 1: no user_id",
+				`[{}]`:                       "record 0: no user_id",
+			},
 			[]string{`[]`, `[{"user_id":"a"}]`},
 			func(ctx context.Context, c *Client) (any, error) { return c.User.List(ctx, nil) },
 		},

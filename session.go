@@ -14,9 +14,9 @@ type SessionService struct{ client *Client }
 //
 // The error is [ErrAlreadyExists] if the id is taken, also by a deleted session, which
 // [SessionService.Update] brings back. It is [ErrInvalidID] if no request can carry an id,
-// [ErrBadRequest] if the user does not exist, and [ErrTooLarge] if the session is over 5 MiB. If the
-// response to an attempt was lost and the session exists with exactly this content, this call created
-// it, and Add returns it.
+// [ErrBadRequest] if the user does not exist, and [ErrTooLarge] if the server refuses its size. If
+// the response to an attempt was lost and the session exists with exactly this content, this call
+// created it, and Add returns it.
 //
 // POST /api/v1/sessions
 func (s *SessionService) Add(

@@ -105,25 +105,40 @@ func numberedPages(n, size int, ids bool) (documents []*zep.CreateDocumentReques
 	return documents
 }
 
-// TestDocumentAdd_Batches checks that no request is over 5 MiB. 2,000 documents of 10 KB take four
-// requests, because a request has 500 at most.
+// TestDocumentAdd_Batches checks that no request is stored in part. 2,000 documents of 10 KB take four
+// requests, because a request has 500 at most. One over 5 MiB is refused and split, and those after it
+// are smaller from the start.
 func TestDocumentAdd_Batches(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct{ documents, size, requests int }{
-		{2000, 10 << 10, 4}, {2, 3 << 20, 2},
+	limit := []zep.Option{zep.WithMaxRequestBytes(5 << 20)}
+	for _, test := range []struct {
+		documents, size, requests, refused int
+		opts                               []zep.Option
+	}{
+		{2000, 10 << 10, 4, 0, nil},
+		{2, 3 << 20, 3, 1, nil},
+		{500, 20 << 10, 4, 1, nil}, // of 10 MiB: two halves, the smaller one a document more
+		{1000, 20 << 10, 6, 1, nil},
+		{2, 3 << 20, 2, 0, limit},
+		{1000, 20 << 10, 4, 0, limit},
 	} {
-		t.Run(fmt.Sprint(test.documents, " of ", test.size), func(t *testing.T) {
+		name := fmt.Sprint(test.documents, " of ", test.size, ", ", test.refused, " refused")
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newUploadServer(t)
+			s := newUploadServer(t, test.opts...)
 			documents := numberedPages(test.documents, test.size, false)
 			uuids, err := s.client.Document.Add(context.Background(), "docs", documents)
 			require.NoError(t, err)
 			require.Len(t, uuids, test.documents)
 			s.assertPages(t, uuids, test.documents)
 			assert.Len(t, s.sizes, test.requests)
+			refused := 0
 			for _, size := range s.sizes {
-				assert.LessOrEqual(t, size, 5<<20)
+				if size > 5<<20 {
+					refused++
+				}
 			}
+			assert.Equal(t, test.refused, refused)
 		})
 	}
 }
@@ -143,8 +158,12 @@ func TestDocumentAdd_BatchFails(t *testing.T) {
 		is        error
 		ambiguous bool // the error says that it may have been carried out
 	}{
-		"refused": {
+		"too large once": {
 			zeptest.Fault{Status: 413, Body: "request body too large\n"},
+			false, 2000, 2000, nil, false,
+		},
+		"too large, whatever the size": {
+			zeptest.Fault{Status: 413, Body: "request body too large\n", Times: -1},
 			false, 1000, 1000, zep.ErrTooLarge, false,
 		},
 		"refused, with ids": {

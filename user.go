@@ -13,8 +13,8 @@ type UserService struct{ client *Client }
 //
 // The error is [ErrAlreadyExists] if the id is taken; the id of a deleted user is free. It is
 // [ErrInvalidID] if no request can carry the id, before anything is sent, and [ErrTooLarge] if the
-// user is over 5 MiB. If the response to an attempt was lost and the user exists with exactly this
-// content, this call created it, and Add returns it.
+// server refuses the size of the user. If the response to an attempt was lost and the user exists
+// with exactly this content, this call created it, and Add returns it.
 //
 // POST /api/v1/user
 func (s *UserService) Add(
