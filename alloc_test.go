@@ -97,7 +97,7 @@ func TestAllocations(t *testing.T) {
 		{"User.Get", "GET", user, func() error {
 			_, err := c.User.Get(ctx, "jane")
 			return err
-		}, 21},
+		}, 28},
 		{"User.Add", "POST", user, func() error {
 			_, err := c.User.Add(ctx, &CreateUserRequest{UserID: "jane"})
 			return err
@@ -106,15 +106,15 @@ func TestAllocations(t *testing.T) {
 			_, err := c.User.Update(ctx, &UpdateUserRequest{UserID: "jane"})
 			return err
 		}, 36},
-		{"User.Delete", "DELETE", "OK", func() error { return c.User.Delete(ctx, "jane") }, 23},
+		{"User.Delete", "DELETE", "OK", func() error { return c.User.Delete(ctx, "jane") }, 25},
 		{"User.List", "GET", "[" + user + "]", func() error {
 			_, err := c.User.List(ctx, &ListOptions{Limit: 1})
 			return err
-		}, 29},
+		}, 36},
 		{"Health", "GET", ".", func() error {
 			_, err := c.Health(ctx)
 			return err
-		}, 16},
+		}, 23},
 	} {
 		body := ""
 		if test.method == "POST" || test.method == "PATCH" {

@@ -108,9 +108,13 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 		defer turn.release()
 		x.turn = turn
 	}
-	ctx, cancel := context.WithTimeout(ctx, options.timeout)
+	failure := x.run(ctx, body)
+	if failure == nil && call.readBack == nil {
+		return result, nil
+	}
+	ctx, cancel := context.WithDeadline(ctx, x.deadline)
 	defer cancel()
-	if failure := x.run(ctx, body); failure != nil {
+	if failure != nil {
 		if failure.maybeExecuted && call.reconcile != nil {
 			return call.reconcile(ctx, failure)
 		}

@@ -47,3 +47,9 @@ func testChaosHTTP2(t *testing.T, network chaosNetwork) {
 		chaosEachSeed(t, chaosDocuments(network, 200))
 	})
 }
+
+// TestChaosHTTP2_Refused resets streams with REFUSED_STREAM, on which net/http sends a request
+// again by itself. One attempt is one request all the same.
+func TestChaosHTTP2_Refused(t *testing.T) {
+	testChaosHTTP2(t, chaosHTTP2(chaos.ResetRefused))
+}

@@ -124,6 +124,7 @@ func newChaosRun(t *testing.T, seed uint64, network chaosNetwork,
 		zep.WithBackoff(time.Millisecond, 2*time.Millisecond),
 		zep.WithLogger(slog.New(chaosLog{c})))...)
 	require.NoError(t, err)
+	zep.SetPatience(c.client, 20*time.Millisecond, 100*time.Millisecond)
 	c.direct, err = c.server.Client()
 	require.NoError(t, err)
 	return c
@@ -280,6 +281,9 @@ func (call *chaosCall) do(c *chaosRun,
 	unwatch := c.proxy.Watch(&call.Call)
 	defer unwatch()
 	call.err = f(ctx, opts...)
+	if call.err != nil {
+		_ = c.client.Wait(context.Background()) // an update that was given up goes on
+	}
 	call.all = call.Exchanges()
 	for _, x := range call.all {
 		if !call.write || chaosIsWrite(x.Method, x.Path) {
@@ -375,6 +379,8 @@ func (call *chaosCall) checkAttempts() {
 			case next.Began.Before(x.NotBefore):
 				call.violation(chaosWrong, "retried %v too soon after %v",
 					x.NotBefore.Sub(next.Began), x)
+			case strings.HasSuffix(x.Fault, "locked"):
+				call.violation(chaosWrong, "retried after %v", x)
 			case x.Proof == chaos.Undone, call.lostCreateRace(x):
 			case x.Proof == chaos.Unknown && !call.noRetry:
 			case x.Proof == chaos.Unknown && x.Fault == "cut before, unread":
@@ -384,6 +390,12 @@ func (call *chaosCall) checkAttempts() {
 			}
 		}
 	}
+}
+
+// chaosTakesLock reports whether an exchange can be an update that waits for a lock of the server.
+func chaosTakesLock(x chaos.Exchange) bool {
+	return x.Method == http.MethodPatch && !strings.Contains(x.Path, "/messages/") &&
+		!strings.Contains(x.Path, "/collection/")
 }
 
 // chaosBatches splits the exchanges after each one that was answered.
@@ -446,7 +458,8 @@ func (call *chaosCall) judgeFailure() chaosVerdict {
 		return x.Proof == chaos.Answered && !call.lostCreateRace(x)
 	}
 	switch {
-	case cancelled, hurried:
+	case cancelled, hurried, errors.Is(call.err, zep.ErrLocked):
+	case chaosStatus(last.Fault) == http.StatusGatewayTimeout && chaosTakesLock(last):
 	case long && errors.Is(call.err, context.DeadlineExceeded):
 	case last.Proof == chaos.Failed && call.write && !reconciling &&
 		e.StatusCode == http.StatusInternalServerError:

@@ -26,6 +26,10 @@ var collectionName = regexp.MustCompile(`^[a-zA-Z0-9]{3,40}$`)
 // A name that is taken is [ErrAlreadyExists]. If the response to an attempt was lost and the
 // collection exists with exactly these properties, this call created it, and Add returns it.
 //
+// Add is done once, unless the network delivers an attempt after its successor was answered: that
+// adds the collection again after a deletion. Add waits while a session that was deleted early
+// holds up the server: see [SessionService.Delete].
+//
 // POST /api/v1/collection/{collectionName}, which answers OK, and GET
 func (s *CollectionService) Add(
 	ctx context.Context, req *CreateCollectionRequest, opts ...RequestOption,
@@ -73,7 +77,8 @@ func sameCollection(sent, stored *Collection) bool {
 		sameMetadata(sent.Metadata, stored.Metadata)
 }
 
-// Get returns a collection. The error is [ErrNotFound] if there is none.
+// Get returns a collection. The error is [ErrNotFound] if there is none. Its DocumentCount
+// includes deleted documents.
 //
 // GET /api/v1/collection/{collectionName}
 func (s *CollectionService) Get(
@@ -90,7 +95,9 @@ func (s *CollectionService) Get(
 // it back. The error is [ErrNotFound] if there is none. Empty fields are not sent. Metadata replaces
 // the stored metadata: it is not merged.
 //
-// Updates of one collection through one Client go one after the other: see [WithConcurrentUpdates].
+// Updates of one collection through one Client go one at a time, in the order of the calls: see
+// [WithConcurrentUpdates]. Update is done once, unless the network delivers an attempt after its
+// successor was answered: that reverts a later update.
 //
 // PATCH /api/v1/collection/{collectionName}, which answers OK, and GET
 func (s *CollectionService) Update(
@@ -119,6 +126,9 @@ func (r *UpdateCollectionRequest) validate() error {
 
 // Delete removes a collection and its documents. The error is [ErrNotFound] if there is none. A "not
 // found" after an attempt whose response was lost is success.
+//
+// Delete is done once, unless the network delivers an attempt after its successor was answered:
+// that deletes a collection that was added again.
 //
 // DELETE /api/v1/collection/{collectionName}
 func (s *CollectionService) Delete(
@@ -172,8 +182,10 @@ func (s *CollectionService) CreateIndex(
 }
 
 // Search finds documents of a collection by the similarity of their text or embedding, by their
-// metadata, or by both, best first. Documents that were just added may be missing: the server embeds
-// them after it has answered.
+// metadata, or by both, best first. The server embeds documents after it has answered the upload.
+// Those that are not embedded yet come first, with a Score of 0, and count into the limit:
+// IsEmbedded tells them apart. With [SearchTypeMMR] they can make the search fail with
+// [ErrServer].
 //
 // The error is [ErrNotFound] if there is no such collection. It is [ErrBadRequest], before anything is
 // sent, if there is neither Text, Embedding nor Metadata, or if Limit is negative or over 2^31-1.

@@ -38,9 +38,10 @@ const (
 // DocumentID that is not printable ASCII, too long, or that of an earlier one.
 //
 // A DocumentID that is taken, also by a deleted document, is [ErrAlreadyExists]. A collection that
-// does not exist is [ErrNotFound], an embedding of another length than the collection's [ErrServer].
-// A batch whose response was lost is sent again only if each of its documents has a DocumentID: those
-// tell whether it was stored.
+// does not exist is [ErrNotFound], an embedding of another length than the collection's
+// [ErrServer]. A batch whose response was lost is sent again only if each of its documents has a
+// DocumentID: those tell whether it was stored, and keep an attempt that the network delivers late
+// from storing it twice.
 //
 // POST /api/v1/collection/{collectionName}/document
 func (s *DocumentService) Add(
@@ -93,7 +94,7 @@ func (s *DocumentService) addBatch(
 	if slices.ContainsFunc(documents, func(d *CreateDocumentRequest) bool { return d.DocumentID == "" }) {
 		resend = noRetry
 	}
-	return do(ctx, s.client, call[[]string]{
+	uuids, err := do(ctx, s.client, call[[]string]{
 		endpoint: "POST /collection/{collectionName}/document",
 		ids:      []string{collection},
 		body:     body,
@@ -110,6 +111,10 @@ func (s *DocumentService) addBatch(
 			return s.reconcileAdd(ctx, collection, documents, body, failure, opts)
 		},
 	}, opts)
+	if resend == noRetry && errors.Is(err, ErrAmbiguous) {
+		err = fmt.Errorf("%w; with a DocumentID in each document it could be sent again safely", err)
+	}
+	return uuids, err
 }
 
 // reconcileAdd reads the "document_id already exists" that follows an attempt whose outcome is
@@ -302,7 +307,12 @@ func checkList(collection, name string, ids []string) error {
 // error is [ErrNotFound] if there is none. Empty fields are not sent. Metadata replaces the stored
 // metadata: it is not merged.
 //
-// Updates of one document through one Client go one after the other: see [WithConcurrentUpdates].
+// An update of a document that is not embedded yet gives other documents wrong embeddings, for
+// good: wait for the collection's DocumentEmbeddedCount.
+//
+// Updates of one document through one Client go one at a time, in the order of the calls: see
+// [WithConcurrentUpdates]. Update is done once, unless the network delivers an attempt after its
+// successor was answered: that reverts a later update.
 //
 // PATCH /api/v1/collection/{collectionName}/document/uuid/{documentUUID}
 func (s *DocumentService) Update(
@@ -335,11 +345,12 @@ func (r *UpdateDocumentRequest) invalid() string {
 	return ""
 }
 
-// UpdateAll updates many documents, in their order, as [DocumentService.Update] does one. They go
-// in batches of at most 500 documents, one after the other, which are halved as those of
-// [DocumentService.Add] are. Without requests nothing is sent. If a batch fails, the error tells
-// how many documents were updated before it. Documents that do not exist are passed over, unless
-// all of a batch are: [ErrNotFound]. A batch waits for the updates of each of its documents.
+// UpdateAll updates many documents, in their order, as [DocumentService.Update] does one, with the
+// same promises. They go in batches of at most 500 documents, one after the other, which are halved
+// as those of [DocumentService.Add] are. Without requests nothing is sent. If a batch fails, the
+// error tells how many documents were updated before it. Documents that do not exist are passed
+// over, unless all of a batch are: [ErrNotFound]. A batch waits for the updates of each of its
+// documents.
 //
 // The server changes in every document of a request what it changes in one, and empties what was not
 // sent. So a batch ends where the next update has other fields: updates with the same fields are best
@@ -419,8 +430,12 @@ func documentUpdate(collection string, reqs []*UpdateDocumentRequest) update {
 	return u
 }
 
-// Delete removes a document. One that was removed before is no error, to the server either; one that
-// never existed is [ErrNotFound]. Its DocumentID stays taken.
+// Delete removes a document. One that was removed before is no error, to the server either; one
+// that never existed is [ErrNotFound]. Its DocumentID stays taken, and its text stays in the
+// database until the collection is deleted.
+//
+// A deletion of a document that is not embedded yet gives other documents wrong embeddings, for
+// good: wait for the collection's DocumentEmbeddedCount.
 //
 // DELETE /api/v1/collection/{collectionName}/document/uuid/{documentUUID}
 func (s *DocumentService) Delete(
@@ -439,6 +454,7 @@ func (s *DocumentService) Delete(
 // those of [DocumentService.Add] are. Those that do not exist are passed over; if none of them
 // ever existed, the error is [ErrNotFound]. Without UUIDs nothing is sent. If a batch fails, the
 // error tells how many documents were removed before it.
+// Documents that are not embedded yet must not be deleted: see [DocumentService.Delete].
 //
 // POST /api/v1/collection/{collectionName}/document/list/delete
 func (s *DocumentService) DeleteAll(

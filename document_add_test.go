@@ -210,7 +210,7 @@ func TestDocumentAdd_FailedBatch(t *testing.T) {
 			[]error{ErrAlreadyExists},
 		},
 		"the second, after it was busy": {
-			[]step{manyUUIDs("a", 500), answers(503, ""), answers(400, "no")},
+			[]step{manyUUIDs("a", 500), answers(429, ""), answers(400, "no")},
 			first,
 			"(2 attempts)",
 			[]error{ErrBadRequest},
@@ -264,7 +264,7 @@ func TestDocumentAdd_WithoutIDs(t *testing.T) {
 	}
 	// This applies to each batch: one without ids does not keep the others from being retried.
 	documents := append(numbered(500, true), &CreateDocumentRequest{Content: "x"})
-	c, _, _ := scripted(t, nil, answerLost, manyUUIDs("a", 500), answers(503, ""),
+	c, _, _ := scripted(t, nil, answerLost, manyUUIDs("a", 500), answers(429, ""),
 		manyUUIDs("b", 1))
 	uuids, err := c.Document.Add(ctx, "docs", documents)
 	require.NoError(t, err)

@@ -312,28 +312,6 @@ func TestDocumentDeleteAll_Batches(t *testing.T) {
 	}
 }
 
-// TestDocuments_NotModified checks that the caller's documents and lists are not written to.
-func TestDocuments_NotModified(t *testing.T) {
-	t.Parallel()
-	ctx := context.Background()
-	c, _, _ := scripted(t, nil, manyUUIDs("a", 2), answers(200, "OK"), answers(200, "OK"))
-	documents := numbered(2, true)
-	_, err := c.Document.Add(ctx, "docs", documents)
-	require.NoError(t, err)
-	assert.Equal(t, numbered(2, true), documents)
-
-	reqs := func() []*UpdateDocumentRequest {
-		return []*UpdateDocumentRequest{
-			{UUID: uuid2, DocumentID: "b"},
-			{UUID: uuid1, DocumentID: "a"},
-		}
-	}
-	updates := reqs()
-	require.NoError(t, c.Document.UpdateAll(ctx, "docs", updates))
-	require.NoError(t, c.Document.Update(ctx, "docs", updates[0]))
-	assert.Equal(t, reqs(), updates)
-}
-
 func TestDocumentGet_UnexpectedResponse(t *testing.T) {
 	t.Parallel()
 	once := []Option{WithMaxAttempts(1)}

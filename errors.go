@@ -236,7 +236,7 @@ var errMessageStored = errors.New("zep: message stored before")
 // The server's texts. An id that one quotes stands at its end and is not matched, so that no id can
 // make one text look like another.
 var (
-	existsText = regexp.MustCompile(`^(failed to create (collection|documents): )?(bad request: )?` +
+	existsText = regexp.MustCompile(`^(failed to [Cc]reate (collection|documents): )?(bad request: )?` +
 		`(user|session|collection|document_id) already exists\b`)
 	missingText = regexp.MustCompile(
 		`^(failed to \w+ (collection|documents?): )*(collection: .*|documents) not found$`)
@@ -313,23 +313,6 @@ func oneLine(text string) string {
 		end--
 	}
 	return text[:end] + "…"
-}
-
-func errNegative(where, field string, value int64) error {
-	return fmt.Errorf("%w: %s: %s is %d, must not be negative", ErrBadRequest, where, field, value)
-}
-
-// checkCount refuses a number that is negative or over max. The server reads limits as 32 bits: a
-// higher one selects other records.
-func checkCount(of, field string, value, max int64) error {
-	switch {
-	case value < 0:
-		return errNegative(of, field, value)
-	case value > max:
-		return fmt.Errorf("%w: %s: %s is %d, must be at most %d",
-			ErrBadRequest, of, field, value, max)
-	}
-	return nil
 }
 
 func errNilRequest(method string) error {

@@ -510,65 +510,6 @@ func TestError_MadeByCaller(t *testing.T) {
 		string(data))
 }
 
-func TestError_InvalidCallSendsNothing(t *testing.T) {
-	t.Parallel()
-	ctx := context.Background()
-	c, s, _ := scripted(t, nil)
-	notJSON := Metadata{"f": func() {}}
-	tests := map[string]struct {
-		call func() error
-		want error
-	}{
-		"User.Add of nil": {func() error {
-			_, err := c.User.Add(ctx, nil)
-			return err
-		}, ErrBadRequest},
-		"User.Update of nil": {func() error {
-			_, err := c.User.Update(ctx, nil)
-			return err
-		}, ErrBadRequest},
-		"Session.Add of nil": {func() error {
-			_, err := c.Session.Add(ctx, nil)
-			return err
-		}, ErrBadRequest},
-		"Session.Update of nil": {func() error {
-			_, err := c.Session.Update(ctx, nil)
-			return err
-		}, ErrBadRequest},
-		"a negative limit": {func() error {
-			_, err := c.User.List(ctx, &ListOptions{Limit: -1})
-			return err
-		}, ErrBadRequest},
-		"a negative cursor": {func() error {
-			_, err := c.Session.List(ctx, &ListOptions{Cursor: -1})
-			return err
-		}, ErrBadRequest},
-		"metadata that is not JSON": {func() error {
-			_, err := c.User.Add(ctx, &CreateUserRequest{UserID: "jane", Metadata: notJSON})
-			return err
-		}, ErrBadRequest},
-		"an update that is not JSON": {func() error {
-			_, err := c.Session.Update(ctx,
-				&UpdateSessionRequest{SessionID: "s", Metadata: notJSON})
-			return err
-		}, ErrBadRequest},
-		"an id that is a path": {func() error {
-			_, err := c.User.Get(ctx, "../user/other")
-			return err
-		}, ErrInvalidID},
-		"a user id that is not UTF-8": {func() error {
-			_, err := c.Session.Add(ctx, &CreateSessionRequest{SessionID: "s", UserID: "\xff"})
-			return err
-		}, ErrInvalidID},
-	}
-	for name, test := range tests {
-		err := test.call()
-		assert.Equal(t, []error{test.want}, matched(err), name)
-		assertOneLine(t, err.Error())
-	}
-	assert.Empty(t, s.requests())
-}
-
 // TestError_KeyInServerText checks that the key is removed from a text after the text was
 // classified.
 func TestError_KeyInServerText(t *testing.T) {

@@ -65,7 +65,7 @@ func ExampleNewClient() {
 
 func ExampleClient_Health() {
 	ctx := context.Background()
-	server := zeptest.NewServer(zeptest.WithVersion("0.27.2-abc1234 (2024-05-01T12:00:00Z)"))
+	server := zeptest.NewServer(zeptest.WithServerVersion("0.27.2-abc1234 (2024-05-01T12:00:00Z)"))
 	defer server.Close()
 	client, err := server.Client()
 	if err != nil {

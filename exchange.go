@@ -3,7 +3,6 @@ package zep
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -18,8 +17,9 @@ import (
 // exchange is one call on the wire: its attempts, and what they proved. Its methods are the hooks of
 // go-retryablehttp, which sends the attempts and waits between them.
 type exchange struct {
-	client *Client
-	ctx    context.Context // of all attempts together
+	client   *Client
+	ctx      context.Context // the caller's
+	deadline time.Time       // of all attempts together
 	callOptions
 	method, route string
 	url           url.URL
@@ -40,15 +40,16 @@ type exchange struct {
 type attempt struct {
 	number  int // 1 is the first, 0 is none
 	start   time.Time
-	trace   *writeTrace // nil of a call that only reads
-	status  int         // 0 without a response
+	cancel  context.CancelFunc
+	trace   *sendTrace
+	status  int // 0 without a response
 	outcome outcome
 	err     *Error // nil after a success
 }
 
 // run sends the request, again where that is safe, and returns the error of the last attempt.
 func (x *exchange) run(ctx context.Context, body []byte) *Error {
-	x.ctx = ctx
+	x.ctx, x.deadline = ctx, time.Now().Add(x.timeout)
 	if err := errors.Join(contextErr(ctx), x.turn.lost()); err != nil {
 		return x.newError(nil, "not sent", err)
 	}
@@ -74,10 +75,21 @@ func (x *exchange) send(body []byte) *Error {
 		failure = x.newError(nil, err.Error(), err) // go-retryablehttp's own
 	}
 	// The context may have ended in a wait, or without a word in the transport's error.
-	if ended := contextErr(x.ctx); ended != nil && (x.attempt.status == 0 || x.attempt.outcome != final) {
+	if ended := x.ended(); ended != nil && (x.attempt.status == 0 || x.attempt.outcome != final) {
 		failure.cause = errors.Join(failure.cause, ended)
 	}
 	return failure
+}
+
+// ended returns why there cannot be another attempt: the context or the time of the call has ended.
+func (x *exchange) ended() error {
+	if err := contextErr(x.ctx); err != nil {
+		return err
+	}
+	if time.Now().Before(x.deadline) {
+		return nil
+	}
+	return context.DeadlineExceeded
 }
 
 // prepare makes the request, and the client that carries it.
@@ -95,37 +107,22 @@ func (x *exchange) prepare(body []byte) error {
 		if err := x.request.SetBody(body); err != nil {
 			return err
 		}
-		x.request.GetBody = x.onlyUnsent(x.request.GetBody)
 	}
 	x.request.Request = x.startAttempt(x.request.Request)
 	return nil
 }
 
-// onlyUnsent keeps net/http from sending a write again by itself, as it does whenever an HTTP/2
-// server resets the stream: whether there is another attempt is not for the transport to decide.
-func (x *exchange) onlyUnsent(getBody func() (io.ReadCloser, error)) func() (io.ReadCloser, error) {
-	if x.resend == readOnly {
-		return getBody
-	}
-	return func() (io.ReadCloser, error) {
-		if x.attempt.trace.sentOnHTTP2() {
-			return nil, errSent
-		}
-		return getBody()
-	}
-}
-
-var errSent = errors.New("the connection broke after the request was sent")
-
 // startAttempt begins the next attempt and returns its request. Its URL, header and trace are its
 // own: the transport may still be at work on the last attempt's.
 func (x *exchange) startAttempt(req *http.Request) *http.Request {
-	x.attempt = attempt{number: x.attempt.number + 1, start: x.client.now()}
-	ctx := x.ctx
-	if x.resend != readOnly {
-		x.attempt.trace = new(writeTrace)
-		ctx = x.attempt.trace.with(ctx)
+	ctx, cancel := context.WithDeadline(x.ctx, x.deadline)
+	x.attempt = attempt{
+		number: x.attempt.number + 1,
+		start:  x.client.now(),
+		cancel: cancel,
+		trace:  &sendTrace{cancel: cancel},
 	}
+	ctx = x.attempt.trace.with(ctx)
 	x.retry.HTTPClient = x.httpClient()
 	target := x.url
 	req = req.WithContext(ctx)
@@ -151,7 +148,7 @@ func (x *exchange) httpClient() *http.Client {
 
 // prepareRetry begins another attempt after a wait.
 func (x *exchange) prepareRetry(req *http.Request) error {
-	if err := errors.Join(x.ctx.Err(), x.turn.lost()); err != nil {
+	if err := errors.Join(x.ended(), x.turn.lost()); err != nil {
 		return err
 	}
 	*req = *x.startAttempt(req)
@@ -178,7 +175,11 @@ func (x *exchange) checkRetry(_ context.Context, resp *http.Response, err error)
 	if resp == nil {
 		x.finishAttempt(x.judgeFailure(err))
 	}
-	return x.shouldRetry(), nil
+	if !x.shouldRetry() {
+		return false, nil
+	}
+	x.request.Request = x.request.Request.WithContext(x.ctx) // for the wait: the attempt's has ended
+	return true, nil
 }
 
 // backoff returns the wait before the next attempt.
@@ -189,10 +190,11 @@ func (x *exchange) backoff(_, _ time.Duration, _ int, _ *http.Response) time.Dur
 
 // finishAttempt records what came of the attempt.
 func (x *exchange) finishAttempt(o outcome, err *Error) {
+	x.attempt.cancel()
 	x.attempt.outcome, x.attempt.err = o, err
-	if trace := x.attempt.trace; trace != nil && err != nil {
-		x.maybeExecuted = x.maybeExecuted || o == ambiguous || trace.resent() ||
-			x.attempt.status == 0 && trace.sent()
+	trace := x.attempt.trace
+	if x.resend != readOnly && err != nil {
+		x.maybeExecuted = x.maybeExecuted || o == ambiguous || x.attempt.status == 0 && trace.sent()
 		err.maybeExecuted = x.maybeExecuted
 		err.maybeLocked = x.update.metadata && x.mayBeLocked()
 	}

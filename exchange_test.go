@@ -87,7 +87,7 @@ func TestAttempt_TraceOfCaller(t *testing.T) {
 		ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
 			WroteRequest: func(httptrace.WroteRequestInfo) { writes++ },
 		})
-		c, _, _ := scripted(t, nil, answers(503, ""), answers(200, `{"user_id":"jane"}`))
+		c, _, _ := scripted(t, nil, answers(429, ""), answers(200, `{"user_id":"jane"}`))
 		require.NoError(t, call(ctx, c), kind)
 		assert.Equal(t, 2, writes, kind)
 	}
@@ -139,7 +139,7 @@ func TestWriteTrace_LateErrorOfEarlierAttempt(t *testing.T) {
 	c, s, _ := scripted(t, nil,
 		func(req *http.Request) (*http.Response, error) {
 			late = func() { reportWritten(req, errors.New("write: broken pipe")) }
-			return answers(503, "")(req)
+			return answers(429, "")(req)
 		},
 		func(req *http.Request) (*http.Response, error) {
 			late()

@@ -365,7 +365,11 @@ func clientOf(t testing.TB, serverURL string, opts ...Option) *Client {
 
 // serveConns calls serve with each connection that the listener accepts, until the test ends.
 func serveConns(t testing.TB, listener net.Listener, serve func(net.Conn)) {
-	var serving sync.WaitGroup
+	var (
+		serving sync.WaitGroup
+		mu      sync.Mutex
+		conns   []net.Conn
+	)
 	serving.Add(1)
 	go func() {
 		defer serving.Done()
@@ -374,6 +378,9 @@ func serveConns(t testing.TB, listener net.Listener, serve func(net.Conn)) {
 			if err != nil {
 				return
 			}
+			mu.Lock()
+			conns = append(conns, conn)
+			mu.Unlock()
 			serving.Add(1)
 			go func() {
 				defer serving.Done()
@@ -384,6 +391,11 @@ func serveConns(t testing.TB, listener net.Listener, serve func(net.Conn)) {
 	}()
 	t.Cleanup(func() {
 		_ = listener.Close()
+		mu.Lock()
+		for _, conn := range conns {
+			_ = conn.Close()
+		}
+		mu.Unlock()
 		serving.Wait()
 	})
 }

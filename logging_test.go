@@ -32,7 +32,7 @@ func TestWithLogger_AttemptsAndRetries(t *testing.T) {
 	var buffer bytes.Buffer
 	logger := slog.New(slog.NewJSONHandler(&buffer, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	c, _, _ := scripted(t, []Option{WithLogger(logger), WithAPIKey(secret)},
-		answers(503, "busy with jane's-id"), neverDialled,
+		answers(429, "busy with jane's-id"), neverDialled,
 		answers(200, `{"user_id":"jane's-id"}`), answers(404, "not found: jane's-id"))
 	ctx := context.Background()
 	_, err := c.User.Update(ctx, &UpdateUserRequest{
@@ -53,7 +53,7 @@ func TestWithLogger_AttemptsAndRetries(t *testing.T) {
 			"method":   "PATCH",
 			"route":    route,
 			"attempt":  1.0,
-			"status":   503.0,
+			"status":   429.0,
 			"outcome":  "not executed",
 			"duration": 0.0,
 		},
@@ -63,7 +63,7 @@ func TestWithLogger_AttemptsAndRetries(t *testing.T) {
 			"method":  "PATCH",
 			"route":   route,
 			"attempt": 1.0,
-			"status":  503.0,
+			"status":  429.0,
 			"outcome": "not executed",
 			"wait":    100e6,
 		},

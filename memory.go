@@ -64,11 +64,15 @@ type newMemory struct {
 // stored.
 var sessionRaceText = regexp.MustCompile(`^(bad request: )?session already exists`)
 
-// Add appends messages to a session, which it creates if there is none. The server embeds them some
-// time after it has answered, and only then a search finds them.
+// Add appends messages to a session. If there is none, it creates one without a user, which can
+// never be given one; a deleted session comes back with its user and its metadata. The server
+// embeds the messages some time after it has answered, and only then a search finds them. It
+// ignores their CreatedAt and stores its own time: a time of yours belongs into Metadata.
 //
 // A message without a UUID, or with the zero one, is sent with a random one (version 4), so that a
-// repeated request stores nothing twice. The request and its messages are not written to.
+// repeated request stores nothing twice. An attempt that the network delivers after its successor
+// was answered stores nothing either, unless the user was deleted in between. The request and its
+// messages are not written to.
 //
 // All messages go in one request, which is stored whole or not at all. Only if the server refuses
 // it as too large (413), or if it is over [WithMaxRequestBytes], the messages go in several
@@ -242,8 +246,8 @@ func sameMessage(sent newMessage, stored *Message) bool {
 		stored.Content == asStored(sent.Content)
 }
 
-// Delete removes a session and its messages. It is [SessionService.Delete]: the API has one endpoint
-// for both.
+// Delete removes a session and its messages. It is [SessionService.Delete], with the same
+// promises: the API has one endpoint for both.
 //
 // DELETE /api/v1/sessions/{sessionId}/memory
 func (s *MemoryService) Delete(
@@ -258,9 +262,9 @@ type searchQuery struct {
 }
 
 // Search finds messages or summaries of one session by the similarity of their text, by their
-// metadata, or by both, best first. Messages that were just added may be missing, also from a search
-// by metadata: the server embeds them after it has answered. A session that does not exist has no
-// results.
+// metadata, or by both, best first. Messages that were just added may be missing, also from a
+// search by metadata: the server embeds them after it has answered. Dates are those at which the
+// server stored the messages. A session that does not exist has no results.
 //
 // The error is [ErrBadRequest], before anything is sent, if there is neither Text nor Metadata, or if
 // Limit is negative or over 2^31-1. A JSON path that PostgreSQL cannot read is [ErrServer].

@@ -373,7 +373,7 @@ func TestMemoryAdd_NotPublished(t *testing.T) {
 		hedged bool
 	}{
 		"at once":                   {nil, false},
-		"after the server was busy": {[]step{answers(503, "")}, false},
+		"after the server was busy": {[]step{answers(429, "")}, false},
 		"after a race":              {[]step{answers(400, sessionTaken)}, false},
 		"after an answer was lost":  {[]step{answerLost}, true},
 		"after more than one was": {

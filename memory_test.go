@@ -209,8 +209,6 @@ func TestMemoryService_InvalidRequests(t *testing.T) {
 		}
 	}
 	one := &Message{UUID: uuid1}
-	over := math.MaxInt32
-	over++
 	tests := map[string]struct {
 		call func(*Client) error
 		want string
@@ -241,27 +239,6 @@ func TestMemoryService_InvalidRequests(t *testing.T) {
 			add(&Message{CreatedAt: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}),
 			"JSON",
 		},
-		"a negative number of messages": {func(c *Client) error {
-			_, err := c.Memory.Get(ctx, "s", &GetMemoryOptions{LastN: -1})
-			return err
-		}, "LastN is -1, must not be negative"},
-		"a negative limit": {func(c *Client) error {
-			_, err := c.Memory.Search(ctx, "s", &SearchMemoryRequest{Text: "x", Limit: -2})
-			return err
-		}, "Limit is -2, must not be negative"},
-		"more messages than the server can count": {func(c *Client) error {
-			_, err := c.Memory.Get(ctx, "s", &GetMemoryOptions{LastN: over})
-			return err
-		}, "LastN is 2147483648, must be at most 2147483647"},
-		"a limit that the server cannot read": {func(c *Client) error {
-			_, err := c.Memory.Search(ctx, "s", &SearchMemoryRequest{Text: "x", Limit: over})
-			return err
-		}, "Limit is 2147483648, must be at most 2147483647"},
-		"a limit of documents that the server cannot read": {func(c *Client) error {
-			_, err := c.Collection.Search(ctx, "docs",
-				&SearchDocumentsRequest{Text: "x", Limit: over})
-			return err
-		}, "Collection.Search: Limit is 2147483648, must be at most 2147483647"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

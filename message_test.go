@@ -68,17 +68,6 @@ func TestMessageService_Wire(t *testing.T) {
 	})
 }
 
-func TestMessageList_NegativeOptions(t *testing.T) {
-	t.Parallel()
-	c, s, _ := scripted(t, nil)
-	for _, page := range []ListMessagesOptions{{Limit: -1}, {Page: -1}, {Limit: 3, Page: -1}} {
-		_, err := c.Message.List(context.Background(), "s", &page)
-		assert.Equal(t, []error{ErrBadRequest}, matched(err), page)
-		require.ErrorContains(t, err, "-1")
-	}
-	assert.Empty(t, s.requests())
-}
-
 // TestMessage_NotFound covers a missing message: the server panics over it, which a client can't
 // tell from another failure.
 func TestMessage_NotFound(t *testing.T) {

@@ -168,7 +168,8 @@ type CreateUserRequest struct {
 // server cannot clear a field.
 //
 // Metadata is merged with the stored metadata, and so are maps within it. Arrays and all other
-// values replace the stored ones. null is stored as a value. A key cannot be removed.
+// values replace the stored ones, and a map replaces a scalar or an array. null is stored as a
+// value. A key cannot be removed.
 type UpdateUserRequest struct {
 	UserID    string   `json:"user_id"`
 	Email     string   `json:"email,omitempty"`
@@ -307,11 +308,11 @@ type MemorySearchResult struct {
 
 // ListMessagesOptions select a page of the messages of a session.
 type ListMessagesOptions struct {
-	// Limit is the maximum number of messages of a page. 0 selects all messages.
+	// Limit is the maximum number of messages of a page, at most 2^31-1. 0 selects all messages.
 	Limit int `url:"limit,omitempty"`
 
-	// Page is the number of the page. The first page is 1, and 0 selects it too. The API calls
-	// this parameter cursor, but it is a number of a page.
+	// Page is the number of the page, at most 2^31-1. The first page is 1, and 0 selects it too.
+	// The API calls this parameter cursor, but it is a number of a page.
 	Page int `url:"cursor,omitempty"`
 }
 

@@ -312,6 +312,8 @@ type callOptions struct {
 	maxAttempts int
 	header      http.Header
 	capture     **http.Response
+	after       *int64    // where a walk begins
+	page        *walkPage // the page of a walk that the call fetches
 }
 
 // newCallOptions applies the options of a call. It clears a response to capture, so that no earlier
@@ -333,6 +335,9 @@ func (o *callOptions) apply(opts []RequestOption) error {
 		if err := opt(o); err != nil {
 			return fmt.Errorf("%w: %w", ErrBadRequest, err)
 		}
+	}
+	if o.after != nil && o.page == nil {
+		return errAfter
 	}
 	return nil
 }

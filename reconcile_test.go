@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -21,6 +22,7 @@ const (
 var lostAnswers = map[string]step{
 	"the connection broke": answerLost,
 	"502":                  answers(502, "<html>502 Bad Gateway</html>"),
+	"503":                  answers(503, ""),
 	"504":                  answers(504, ""),
 	"cut short":            truncated(201, `{"user_id":`),
 	"HTML":                 answers(201, "<html>welcome</html>"),
@@ -28,7 +30,6 @@ var lostAnswers = map[string]step{
 
 // proofs are attempts that prove that nothing was done.
 var proofs = map[string]step{
-	"503":                answers(503, ""),
 	"429":                answers(429, ""),
 	"no connection":      neverDialled,
 	"cut before written": cutBeforeWritten,
@@ -240,7 +241,8 @@ func TestReconcile_AmbiguousAttemptAmongOthers(t *testing.T) {
 					_, err := c.User.Add(context.Background(), &CreateUserRequest{UserID: "jane"})
 					require.NoError(t, err)
 
-					c, _, _ = scripted(t, nil, steps[0], steps[1], answers(404, "not found\n"))
+					gone := answers(404, "not found\n")
+					c, _, _ = scripted(t, nil, steps[0], steps[1], gone, gone)
 					require.NoError(t, c.User.Delete(context.Background(), "jane"))
 				})
 			}
@@ -338,25 +340,25 @@ func TestReconcileAdd_StaysAmbiguous(t *testing.T) {
 
 func TestReconcileDelete_NotFound(t *testing.T) {
 	t.Parallel()
-	deletes := map[string]func(*Client) error{
-		"User.Delete": func(c *Client) error {
-			return c.User.Delete(context.Background(), "jane")
-		},
-		"Session.Delete": func(c *Client) error {
-			return c.Session.Delete(context.Background(), "s")
-		},
-	}
 	gone := answers(404, "not found\n")
-	for name, del := range deletes {
+	for name, call := range serviceCalls() {
+		if !strings.HasPrefix(call.endpoint, "DELETE ") {
+			continue
+		}
+		del := func(c *Client) error { return invoke(context.Background(), c, name, call.args) }
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for how, lost := range lostAnswers {
 				if strings.HasPrefix(how, "cut short") {
 					lost = truncated(200, "O")
 				}
-				c, s, _ := scripted(t, nil, lost, gone)
+				steps := []step{lost, gone}
+				if name == "User.Delete" {
+					steps = append(steps, gone) // the look whether the user is gone
+				}
+				c, s, _ := scripted(t, nil, steps...)
 				require.NoError(t, del(c), how)
-				assert.Len(t, s.requests(), 2, how)
+				assert.Len(t, s.requests(), len(steps), how)
 
 				c, _, _ = scripted(t, nil, lost, answers(200, "OK"))
 				require.NoError(t, del(c), how)
@@ -384,6 +386,56 @@ func TestReconcileDelete_NotFound(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReconcileDelete_UserRemains checks a user whose delete was cut off between two sessions: the
+// "not found" of the next attempt is about a session.
+func TestReconcileDelete_UserRemains(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	gone, jane := answers(404, "not found\n"), answers(200, janeJSON)
+	deleted, down := answers(200, "OK"), answers(500, "storage error")
+	for name, test := range map[string]struct {
+		steps []step
+		want  error
+		waits int // that are not between two attempts
+	}{
+		"deleted again":     {[]step{answerLost, gone, jane, deleted}, nil, 0},
+		"gone meanwhile":    {[]step{answerLost, gone, jane, gone, gone}, nil, 1},
+		"sessions are left": {[]step{answerLost, gone, jane, gone, jane, gone, jane, deleted}, nil, 2},
+		"the look fails":    {append([]step{answerLost, gone}, repeat(4, down)...), ErrServer, 3},
+		"the delete fails":  {[]step{answerLost, gone, jane, down}, ErrServer, 0},
+	} {
+		c, s, clock := scripted(t, nil, test.steps...)
+		err := c.User.Delete(ctx, "jane")
+		if test.want == nil {
+			require.NoError(t, err, name)
+		} else {
+			require.ErrorIs(t, err, test.want, name)
+			require.NotErrorIs(t, err, ErrNotFound, name)
+			require.ErrorContains(t, err, "could not verify whether the user is gone", name)
+		}
+		assert.Len(t, s.requests(), len(test.steps), name)
+		assert.Len(t, clock.waited(), 1+test.waits, name)
+	}
+
+	// The deadline of the call bounds it.
+	forever := roundTripFunc(func(req *http.Request) (*http.Response, error) {
+		if req.Method == http.MethodGet {
+			return jane(req)
+		}
+		return gone(req)
+	})
+	first := true
+	c, _ := clientWith(t, roundTripFunc(func(req *http.Request) (*http.Response, error) {
+		if first {
+			first = false
+			return answerLost(req)
+		}
+		return forever(req)
+	}))
+	err := c.User.Delete(ctx, "jane", RequestTimeout(50*time.Millisecond))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
 // TestReconcileUpdate_SentAgain checks that an update is repeated. Merging the same metadata twice

@@ -31,6 +31,9 @@ func (x *exchange) judgeFailure(err error) (outcome, *Error) {
 	if wrapped, ok := err.(*url.Error); ok { // of http.Client: it repeats the verb and the URL
 		err = wrapped.Err
 	}
+	if x.attempt.trace.resent.Load() {
+		err = errReset
+	}
 	return o, x.newError(nil, err.Error(), err)
 }
 
@@ -63,9 +66,11 @@ func (x *exchange) readBody(buffer *bytes.Buffer, resp *http.Response) error {
 	case resp.StatusCode < 200: // the body of a 101 is the connection, which no context ends
 		return nil
 	case isSuccess(resp):
-		_, err := buffer.ReadFrom(io.LimitReader(body, x.client.maxBody+1))
-		if int64(buffer.Len()) > x.client.maxBody {
-			err = fmt.Errorf("%w: the response is over %d bytes", ErrTooLarge, x.client.maxBody)
+		limit := x.page.maxBody(x.client.maxBody)
+		_, err := buffer.ReadFrom(io.LimitReader(body, limit+1))
+		x.page.setWeight(buffer.Len())
+		if int64(buffer.Len()) > limit {
+			err = fmt.Errorf("%w: the response is over %d bytes", ErrTooLarge, limit)
 		}
 		return err
 	}
@@ -92,10 +97,11 @@ func (x *exchange) judgeCut(resp *http.Response, err error) (outcome, *Error) {
 	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusBadRequest {
 		failure.kinds = []error{} // what is missing, or at fault, stands in the text
 	}
+	o := statusOutcome(resp.StatusCode)
 	switch {
 	case errors.Is(err, ErrTooLarge):
 		return final, failure
-	case resp.StatusCode/100 == 4, resp.StatusCode == http.StatusServiceUnavailable:
+	case o == notExecuted, o == final && resp.StatusCode/100 == 4:
 		return notExecuted, failure // the status proves it, and the next response may be whole
 	}
 	return ambiguous, failure

@@ -22,11 +22,12 @@ import (
 //
 //	outcome       what the attempt got                              tried again
 //	not executed  no connection; a request cut before it was        every call
-//	              written; 429; 503; a session that two memory
-//	              adds created at once
-//	ambiguous     502; 504; a connection that broke later; a        reads, and writes that can
-//	              response that was cut short; a response that is   be reconciled
-//	              not Zep's, or that is of another record
+//	              written; 425; 429; 521; 523; 525; 526; 530; a
+//	              session that two memory adds created at once
+//	ambiguous     408; 502; 503; 504; 520; 522; 524; a connection   reads, and writes that can
+//	              that broke later; a response that was cut short;  be reconciled
+//	              a response that is not Zep's, or that is of
+//	              another record
 //	server error  500; other 5xx                                    reads
 //	final         a readable response; 3xx; other 4xx; 501; 505; a  no call
 //	              500 in which the database rejects the request,
@@ -52,89 +53,119 @@ const maxRetryAfter = 30 * time.Second
 
 // rejectedText is in a 500 in which PostgreSQL rejects the request, with one of the SQLSTATE classes
 // "data exception", "integrity constraint violation" and "syntax error". It would do so again.
-var rejectedText = regexp.MustCompile(`\(SQLSTATE=(22|23|42)`)
+var rejectedText = regexp.MustCompile(`\(SQLSTATE=(0A|22|23|42)`)
 
 // refusalOutcome says what a response proves that is not a 2xx.
 func refusalOutcome(status int, text string, transient *regexp.Regexp) outcome {
 	switch {
-	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable,
-		transient != nil && transient.MatchString(text):
+	case transient != nil && transient.MatchString(text):
 		return notExecuted
 	case status >= 500 && (rejectedText.MatchString(text) || strings.HasPrefix(text, lockText)):
 		return final
-	case status == http.StatusBadGateway, status == http.StatusGatewayTimeout:
-		return ambiguous
-	case status == http.StatusNotImplemented, status == http.StatusHTTPVersionNotSupported:
+	}
+	return statusOutcome(status)
+}
+
+// statusOutcome says what a status proves that is not a 2xx. Those from 520 on are Cloudflare's.
+func statusOutcome(status int) outcome {
+	switch status {
+	case http.StatusTooManyRequests, http.StatusTooEarly, 521, 523, 525, 526, 530:
+		return notExecuted // the server refused to begin, or was not reached
+	case http.StatusRequestTimeout, http.StatusBadGateway, http.StatusServiceUnavailable,
+		http.StatusGatewayTimeout, 520, 522, 524:
+		return ambiguous // proxies send these also after the server got the request
+	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
 		return final
-	case status >= 500:
+	}
+	if status >= 500 {
 		return serverError
 	}
 	return final
 }
 
-// writeTrace records how far the request of one attempt came. The connection's goroutines write to
-// it, and may do so after the attempt.
-type writeTrace struct {
-	asked, connected, http2, cut, givenUp atomic.Bool
-	writes                                atomic.Int32 // a transport may send a request again by itself
+// sendTrace records how far the request of one attempt came. The connection's goroutines write to it,
+// and may do so after the attempt.
+type sendTrace struct {
+	asked, connected, http2, began, cut, written, givenUp atomic.Bool
+
+	// resent says that net/http was about to send the request again by itself. It does so whenever an
+	// HTTP/2 server resets the stream, executed or not, and as often as it does. An attempt is one
+	// request: cancel keeps it from that. Over HTTP/1, net/http sends a write again only if nothing of
+	// it reached the server.
+	resent atomic.Bool
+	cancel context.CancelFunc
 }
 
+var errReset = errors.New("the server reset the HTTP/2 stream of the request")
+
 // with returns a context in which net/http reports to the trace.
-func (t *writeTrace) with(ctx context.Context) context.Context {
+func (t *sendTrace) with(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { t.asked.Store(true) },
-		GotConn: func(info httptrace.GotConnInfo) {
-			t.connected.Store(true)
-			conn, ok := info.Conn.(*tls.Conn)
-			t.http2.Store(ok && conn.ConnectionState().NegotiatedProtocol == "h2")
-			if t.givenUp.Load() && !t.http2.Load() { // HTTP/2 writes nothing once the context has ended
-				_ = info.Conn.Close()
-			}
-		},
-		WroteRequest: func(info httptrace.WroteRequestInfo) {
-			if info.Err == nil {
-				t.writes.Add(1)
-			} else {
-				t.cut.Store(true)
-			}
-		},
+		GetConn:          func(string) { t.asked.Store(true) },
+		GotConn:          t.gotConn,
+		WroteHeaderField: t.wroteHeaderField,
+		WroteRequest:     t.wroteRequest,
 	})
 }
 
+func (t *sendTrace) gotConn(info httptrace.GotConnInfo) {
+	t.connected.Store(true)
+	if t.http2.Load() && t.began.Load() {
+		t.resent.Store(true)
+		t.cancel() // HTTP/2 writes nothing once the context has ended
+		return
+	}
+	if conn, ok := info.Conn.(*tls.Conn); ok && conn.ConnectionState().NegotiatedProtocol == "h2" {
+		t.http2.Store(true)
+		return
+	}
+	if t.givenUp.Load() {
+		_ = info.Conn.Close()
+	}
+}
+
+// wroteHeaderField tells HTTP/2 by its pseudo headers, also without TLS.
+func (t *sendTrace) wroteHeaderField(key string, _ []string) {
+	t.began.Store(true)
+	if strings.HasPrefix(key, ":") {
+		t.http2.Store(true)
+	}
+}
+
+func (t *sendTrace) wroteRequest(info httptrace.WroteRequestInfo) {
+	if info.Err == nil {
+		t.written.Store(true)
+	} else {
+		t.cut.Store(true)
+	}
+}
+
 // sent reports whether the request was written whole.
-func (t *writeTrace) sent() bool { return t.writes.Load() > 0 }
-
-// sentOnHTTP2 reports whether the request was written to an HTTP/2 stream. When that is reset,
-// net/http sends the request again, executed or not; over HTTP/1 it sends a write again only if
-// nothing of it reached the server.
-func (t *writeTrace) sentOnHTTP2() bool { return t.http2.Load() && t.sent() }
-
-// resent reports whether net/http did so.
-func (t *writeTrace) resent() bool { return t.http2.Load() && t.writes.Load() > 1 }
+func (t *sendTrace) sent() bool { return t.written.Load() }
 
 // giveUp keeps a request from being written that has no connection yet, and reports whether it may
 // have one.
-func (t *writeTrace) giveUp() bool {
+func (t *sendTrace) giveUp() bool {
 	t.givenUp.Store(true)
 	return t.connected.Load() || !t.asked.Load()
 }
 
 // unsent reports whether the trace proves that the request never was on a connection whole. A
 // transport that reports nothing proves nothing.
-func (t *writeTrace) unsent() bool {
+func (t *sendTrace) unsent() bool {
 	return t.cut.Load() || t.asked.Load() && !t.connected.Load()
 }
 
-// failureOutcome says what an attempt without a response proves, by its error and its trace, which
-// is nil of a read. A transport may have tried more than once by itself: a connection that broke
-// under the request proves nothing if another took it.
-func failureOutcome(err error, trace *writeTrace) outcome {
+// failureOutcome says what an attempt without a response proves, by its error and its trace. A
+// transport may have tried more than once by itself: a connection that broke under the request proves
+// nothing if another took it.
+func failureOutcome(err error, trace *sendTrace) outcome {
 	switch {
 	case isPermanent(err):
 		return final
-	case trace != nil && trace.sent():
+	case trace.sent():
 		return ambiguous
-	case neverConnected(err), trace != nil && trace.unsent():
+	case neverConnected(err), trace.unsent():
 		return notExecuted
 	}
 	return ambiguous
@@ -205,13 +236,17 @@ func (x *exchange) mayBeLocked() bool {
 // shouldRetry decides after a failed attempt whether there is another, and sets the wait before it.
 func (x *exchange) shouldRetry() bool {
 	switch {
-	case x.attempt.number >= x.maxAttempts, x.ctx.Err() != nil, x.turn.lost() != nil, !x.mayRepeat():
+	case x.attempt.number >= x.maxAttempts, x.ended() != nil, x.turn.lost() != nil, !x.mayRepeat():
 		return false
 	}
 	now := x.client.now()
 	asked := min(retryAfter(x.attempt.err.Header, now), maxRetryAfter)
 	x.wait = max(x.client.backoff(x.attempt.number), asked)
-	if deadline, ok := x.ctx.Deadline(); ok && now.Add(x.wait).After(deadline) {
+	deadline := x.deadline
+	if callers, ok := x.ctx.Deadline(); ok && callers.Before(deadline) {
+		deadline = callers
+	}
+	if now.Add(x.wait).After(deadline) {
 		x.attempt.err.cause = errors.Join(x.attempt.err.cause, context.DeadlineExceeded)
 		return false
 	}
@@ -257,6 +292,17 @@ var systemClock = clock{
 	now:    time.Now,
 	wait:   func(d time.Duration) time.Duration { return d },
 	jitter: fullJitter,
+}
+
+// sleep waits between requests that are not attempts of one call, or until the context ends.
+func (c *Client) sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(c.clock.wait(d))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return ctx.Err()
 }
 
 // fullJitter spreads the retries of many callers over the whole wait.

@@ -57,10 +57,20 @@ var retryTable = []struct {
 	{"not executed", "no connection: the proxy refuses", failsWith(proxyRefuses), 4, 4, 4},
 	{"not executed", "a request cut before it was written", cutBeforeWritten, 4, 4, 4},
 	{"not executed", "429", answers(429, "slow down"), 4, 4, 4},
-	{"not executed", "503", answers(503, ""), 4, 4, 4},
+	{"not executed", "425", answers(425, ""), 4, 4, 4},
+	{"not executed", "521", answers(521, ""), 4, 4, 4},
+	{"not executed", "523", answers(523, ""), 4, 4, 4},
+	{"not executed", "525", answers(525, ""), 4, 4, 4},
+	{"not executed", "526", answers(526, ""), 4, 4, 4},
+	{"not executed", "530", answers(530, ""), 4, 4, 4},
 
 	{"ambiguous", "502", answers(502, "<html>502 Bad Gateway</html>"), 4, 4, 1},
+	{"ambiguous", "408", answers(408, ""), 4, 4, 1},
+	{"ambiguous", "503", answers(503, ""), 4, 4, 1},
 	{"ambiguous", "504", answers(504, ""), 4, 4, 1},
+	{"ambiguous", "520", answers(520, ""), 4, 4, 1},
+	{"ambiguous", "522", answers(522, ""), 4, 4, 1},
+	{"ambiguous", "524", answers(524, ""), 4, 4, 1},
 	{"ambiguous", "a connection that broke after the write", answerLost, 4, 4, 1},
 	{"ambiguous", "a connection that broke, no trace", failsWith(io.ErrUnexpectedEOF), 4, 4, 1},
 	{"ambiguous", "a server that closed the connection", failsWith(io.EOF), 4, 4, 1},
@@ -89,7 +99,6 @@ var retryTable = []struct {
 	{"final", "403", answers(403, ""), 1, 1, 1},
 	{"final", "404", answers(404, "not found"), 1, 1, 1},
 	{"final", "405", answers(405, ""), 1, 1, 1},
-	{"final", "408", answers(408, ""), 1, 1, 1},
 	{"final", "409", answers(409, ""), 1, 1, 1},
 	{"final", "413", answers(413, ""), 1, 1, 1},
 	{"final", "a lock that the server could not acquire", lockTimeout, 1, 1, 1},
@@ -153,7 +162,7 @@ func TestOutcome_String(t *testing.T) {
 // earlier ones.
 func TestRetry_NoRetryWrite(t *testing.T) {
 	t.Parallel()
-	busy := answers(503, "")
+	busy := answers(429, "")
 	tests := map[string]struct {
 		steps     []step
 		attempts  int
@@ -230,7 +239,7 @@ func TestRetry_MaxAttempts(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c, s, _ := scripted(t, test.opts, repeat(10, answers(503, ""))...)
+			c, s, _ := scripted(t, test.opts, repeat(10, answers(429, ""))...)
 			err := callKinds["read"](context.Background(), c, test.requestOpts...)
 			assert.Equal(t, test.want, requireError(t, err).Attempts)
 			assert.Len(t, s.requests(), test.want)
@@ -245,7 +254,7 @@ func TestRetry_AttemptsOfError(t *testing.T) {
 		want  int
 	}{
 		"one": {[]step{answers(404, "not found")}, 1},
-		"two": {[]step{answers(503, ""), answers(404, "not found")}, 2},
+		"two": {[]step{answers(429, ""), answers(404, "not found")}, 2},
 		"the last is taken": {
 			[]step{neverDialled, answers(500, ""), answers(429, ""), answers(400, "no")}, 4,
 		},
@@ -407,7 +416,7 @@ func TestRetryAfter_UpTo30Seconds(t *testing.T) {
 		"no such date":      {fixedValue("Fri, 32 Dec 2026 23:59:59 GMT"), backoff},
 	}
 	for name, test := range tests {
-		for _, status := range []int{429, 503} {
+		for _, status := range []int{429, 425} {
 			t.Run(fmt.Sprintf("%s/%d", name, status), func(t *testing.T) {
 				t.Parallel()
 				c, s, clock := scripted(t, nil)

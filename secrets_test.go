@@ -65,9 +65,11 @@ func TestSecrets_FormattedClient(t *testing.T) {
 	c, s, _ := scripted(t, []Option{opt}, answers(200, janeJSON))
 	own, err := NewClient(WithBaseURL(mockURL), opt)
 	require.NoError(t, err)
-	assertNoSecret(t, formatted(t,
-		c, *c, own, *own, c.User, *c.User, c.Session, *c.Session, c.config, c.http,
-		opt, requestOpt, []Option{opt}, struct{ C *Client }{c}, map[string]any{"client": *c}))
+	assertNoSecret(t, formatted(t, c, *c, own, *own, c.config, c.http, opt, requestOpt,
+		[]Option{opt}, struct{ C *Client }{c}, map[string]any{"client": *c}))
+	for _, service := range services(c) {
+		assertNoSecret(t, formatted(t, service.Interface(), service.Elem().Interface()))
+	}
 	assert.Equal(t, "zep.Client(http://zep.test/zep)", fmt.Sprint(c))
 
 	_, err = c.User.Get(context.Background(), "jane")

@@ -18,6 +18,9 @@ type SessionService struct{ client *Client }
 // the response to an attempt was lost and the session exists with exactly this content, this call
 // created it, and Add returns it.
 //
+// A session without a user can never be given one. Add is done once: an attempt that the network
+// delivers late is refused, unless the user was deleted and added again in between.
+//
 // POST /api/v1/sessions
 func (s *SessionService) Add(
 	ctx context.Context, req *CreateSessionRequest, opts ...RequestOption,
@@ -67,9 +70,15 @@ func (s *SessionService) Get(
 // after that. The error is [ErrNotFound] if there is none. Empty metadata is not sent. An update
 // brings a deleted session back, without its messages.
 //
-// Updates of one session through one Client go one after the other, because the server loses some
-// concurrent ones, or locks up: see [WithConcurrentUpdates]. A waiting update gives up when its
-// context ends.
+// Updates of sessions and of users that carry metadata go one at a time through one Client, in the
+// order of the calls, because the server loses some concurrent ones and leaves their records
+// locked: see [WithParallelUpdates] and [WithConcurrentUpdates]. An update waits for its turn
+// until its context ends, and for at most its timeout, which begins anew with the turn. One that
+// is given up fails at once, but its request is allowed to finish: see [Client.Wait]. The server
+// does not answer an update of a session that is locked.
+//
+// Update is done once, unless the network delivers an attempt after its successor was answered:
+// that reverts a later update, or brings a deleted session back.
 //
 // PATCH /api/v1/sessions/{sessionId}
 func (s *SessionService) Update(
@@ -96,6 +105,12 @@ func (r *UpdateSessionRequest) validate() error {
 
 // Delete removes a session and its messages. The error is [ErrNotFound] if there is none. Its id stays
 // taken. A "not found" after an attempt whose response was lost is success.
+//
+// [SessionService.Update] and [MemoryService.Add] bring a deleted session back. A session that is
+// deleted before its messages are embedded holds up the server's queue for about 12 s a message.
+//
+// Delete is done once, unless the network delivers an attempt after its successor was answered:
+// that deletes a session that was brought back.
 //
 // DELETE /api/v1/sessions/{sessionId}/memory
 func (s *SessionService) Delete(

@@ -367,7 +367,7 @@ func (l *line) remove(p *place) {
 type letFinish struct {
 	next  http.RoundTripper
 	turn  *turn
-	trace *writeTrace
+	trace *sendTrace
 	cut   time.Duration // after which the caller's http.Client cuts it; 0 for never
 }
 
@@ -380,6 +380,7 @@ type roundTrip struct {
 
 func (l letFinish) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(req.Context()))
+	l.trace.cancel = cancel
 	if l.cut > 0 {
 		time.AfterFunc(l.cut, cancel)
 	}

@@ -171,9 +171,9 @@ func TestDocumentAdd_BatchFails(t *testing.T) {
 		},
 		"failed": {zeptest.Fault{Status: 500}, false, 1000, 1000, zep.ErrServer, false},
 		"always busy": {
-			zeptest.Fault{Status: 503, Times: -1}, true, 1000, 1000, zep.ErrServer, false,
+			zeptest.Fault{Status: 503, Times: -1}, true, 1000, 1000, zep.ErrServer, true,
 		},
-		"busy once": {zeptest.Fault{Status: 503}, false, 2000, 2000, nil, false},
+		"busy once": {zeptest.Fault{Status: 429}, false, 2000, 2000, nil, false},
 		"lost, and stored": {
 			zeptest.Fault{Status: 502, Apply: true}, false, 1000, 1500, zep.ErrServer, true,
 		},

@@ -2,6 +2,8 @@ package zep
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 )
 
@@ -15,6 +17,9 @@ type UserService struct{ client *Client }
 // [ErrInvalidID] if no request can carry the id, before anything is sent, and [ErrTooLarge] if the
 // server refuses the size of the user. If the response to an attempt was lost and the user exists
 // with exactly this content, this call created it, and Add returns it.
+//
+// Add is done once, unless the network delivers an attempt after its successor was answered: that
+// adds the user again after a deletion.
 //
 // POST /api/v1/user
 func (s *UserService) Add(
@@ -70,10 +75,16 @@ func (s *UserService) Get(
 // Empty fields stay as they are: the server cannot clear one. Metadata is merged, as
 // [UpdateUserRequest] says; empty metadata is not sent, because the server answers it with 500.
 //
-// Updates of one user through one Client go one after the other, because the server loses some
-// concurrent ones: see [WithConcurrentUpdates]. A waiting update gives up when its context ends, and
-// the wait counts towards its timeout. An update whose response is lost ends its turn, though the
-// server may still be working on it.
+// Updates of one user through one Client go one at a time, in the order of the calls, because the
+// server loses some concurrent ones: see [WithConcurrentUpdates]. Those with metadata go one at a
+// time with all metadata updates of users and sessions, because the server leaves their records
+// locked otherwise: see [WithParallelUpdates]. An update waits for its turn until its context
+// ends, and for at most its timeout, which begins anew with the turn. A metadata update that is
+// given up fails at once, but its request is allowed to finish: see [Client.Wait]. The error of a
+// record that is locked on the server is [ErrLocked].
+//
+// Update is done once, unless the network delivers an attempt after its successor was answered:
+// that reverts a later update.
 //
 // PATCH /api/v1/user/{userId}
 func (s *UserService) Update(
@@ -98,22 +109,63 @@ func (r *UpdateUserRequest) validate() error {
 	return nil
 }
 
-// Delete removes a user and the user's sessions for good. The error is [ErrNotFound] if there is
-// none. A "not found" after an attempt whose response was lost is success.
+// Delete removes a user and the user's sessions and messages for good: their ids are free again.
+// The server removes the sessions one by one, and then the user. The error is [ErrNotFound] if
+// there is none. A "not found" after an attempt whose response was lost is success if the user is
+// gone then.
+//
+// Delete is done once, unless the network delivers an attempt after its successor was answered:
+// that deletes a user who was added again.
 //
 // DELETE /api/v1/user/{userId}
 func (s *UserService) Delete(ctx context.Context, userID string, opts ...RequestOption) error {
 	_, err := do(ctx, s.client, call[none]{
-		endpoint:  "DELETE /user/{userId}",
-		ids:       []string{userID},
-		decode:    decodeOK,
-		reconcile: reconcileDelete,
+		endpoint: "DELETE /user/{userId}",
+		ids:      []string{userID},
+		decode:   decodeOK,
+		reconcile: func(ctx context.Context, failure *Error) (none, error) {
+			return none{}, s.reconcileDelete(ctx, userID, failure, opts)
+		},
 	}, opts)
 	return err
 }
 
-// GetSessions returns all sessions of a user, in no promised order. Their [Session].ID is 0, whatever
-// it is elsewhere. A user who does not exist has no sessions: that is no error. The server has no
+// reconcileDelete reads the "not found" that follows an attempt whose outcome is ambiguous. Zep removes
+// the sessions of a user one by one, and then the user: the "not found" can be about a session that
+// the earlier attempt has just removed, and that attempt may have been cut off since. So it looks
+// whether the user is gone, and deletes again until that is so, within the deadline of the call.
+func (s *UserService) reconcileDelete(
+	ctx context.Context, userID string, failure *Error, opts []RequestOption,
+) error {
+	for n := 1; errors.Is(failure, ErrNotFound); n++ {
+		_, err := s.Get(ctx, userID, opts...)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err == nil {
+			_, err = do(ctx, s.client, call[none]{
+				endpoint: "DELETE /user/{userId}",
+				ids:      []string{userID},
+				decode:   decodeOK,
+			}, opts)
+		}
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, ErrNotFound) { // about another session
+			err = s.client.sleep(ctx, s.client.backoff(n))
+		}
+		if err != nil {
+			return fmt.Errorf("zep: %s %s: could not verify whether the user is gone: %w",
+				failure.Method, failure.Path, err)
+		}
+	}
+	return failure
+}
+
+// GetSessions returns all sessions of a user, in no promised order. Their [Session].ID is 0,
+// whatever it is elsewhere. A user who does not exist has no sessions: that is no error. So an
+// empty list does not prove that a user exists, or that a deletion is complete. The server has no
 // pages here.
 //
 // GET /api/v1/user/{userId}/sessions

@@ -70,28 +70,59 @@ func peer(tb testing.TB, name, url string, transport http.RoundTripper) Peer {
 
 // work is one call that all peers can make.
 type work struct {
-	name string
-	call func(context.Context, Peer) (any, error)
+	name    string
+	perTurn int // the number of calls of a turn
+	call    func(context.Context, Peer) (any, error)
 }
 
+// write is of the first user, with which the server responds to every add.
 var write = &Write{
-	UserID: UserID(1), Email: "jane.smith@example.com", FirstName: "Jane", LastName: "Smith",
+	UserID:    UserID(0),
+	Email:     "jane.smith@example.com",
+	FirstName: "Jane",
+	LastName:  "Smith",
 	Metadata: zep.Metadata{
 		"plan": "pro", "visits": 17, "address": map[string]any{"city": "Zürich"},
 	},
 }
 
-var calls = []work{
-	{"Get", func(ctx context.Context, p Peer) (any, error) { return p.Get(ctx, UserID(1)) }},
-	{"Add", func(ctx context.Context, p Peer) (any, error) { return p.Add(ctx, write) }},
-	{"Update", func(ctx context.Context, p Peer) (any, error) { return p.Update(ctx, write) }},
+var userCalls = []work{
+	{"Get", 500, func(ctx context.Context, p Peer) (any, error) { return p.Get(ctx, UserID(0)) }},
+	{"Add", 500, func(ctx context.Context, p Peer) (any, error) { return p.Add(ctx, write) }},
+	{"Update", 500, func(ctx context.Context, p Peer) (any, error) { return p.Update(ctx, write) }},
 }
+
+// The sizes of the responses to the calls that are not of users.
+const (
+	messages  = 50
+	documents = 500
+)
+
+var calls = slices.Concat(userCalls, []work{
+	{"Memory", 200, func(ctx context.Context, p Peer) (any, error) {
+		return p.Memory(ctx, "jane-books", messages)
+	}},
+	{"Documents", 5, func(ctx context.Context, p Peer) (any, error) {
+		return p.Documents(ctx, "library", documentUUIDs())
+	}},
+})
+
+var documentUUIDs = sync.OnceValue(func() []string {
+	uuids := make([]string, documents)
+	for i := range uuids {
+		uuids[i] = DocumentUUID(i)
+	}
+	return uuids
+})
+
+// records is what the server has for all calls.
+var records = Config{Users: 100, Messages: messages, Documents: documents}
 
 // BenchmarkCall makes one call after another over a kept connection.
 func BenchmarkCall(b *testing.B) {
 	for _, call := range calls {
 		b.Run("work="+call.name, func(b *testing.B) {
-			server := serve(b, Config{Users: 100})
+			server := serve(b, records)
 			for _, name := range choose(allPeers...) {
 				b.Run("peer="+name, func(b *testing.B) {
 					repeat(b, peer(b, name, server.URL(), nil), call)
@@ -101,9 +132,9 @@ func BenchmarkCall(b *testing.B) {
 	}
 }
 
-// BenchmarkInMemory makes calls without network and server, to measure the client alone.
+// BenchmarkInMemory makes calls of users without network and server, to measure the client alone.
 func BenchmarkInMemory(b *testing.B) {
-	for _, call := range calls {
+	for _, call := range userCalls {
 		b.Run("work="+call.name, func(b *testing.B) {
 			for _, name := range choose("floor", "retryablehttp", "resty", "zep", "zep-logger") {
 				b.Run("peer="+name, func(b *testing.B) {
@@ -126,7 +157,7 @@ type memory string
 
 func newMemory() memory {
 	recorder := httptest.NewRecorder()
-	newServer(Config{Users: 100}).one(recorder, http.StatusOK, 1)
+	newServer(Config{Users: 1}).one(recorder, http.StatusOK, 0)
 	return memory(recorder.Body.String())
 }
 
@@ -147,19 +178,18 @@ func (m memory) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// BenchmarkSideBySideCall lets the peers take turns of a few hundred calls each, so that other
-// load of the machine affects all of them alike. It reports the median turn, for ratios in which a
-// few percent matter.
+// BenchmarkSideBySideCall lets the peers take turns of up to a few hundred calls each, so that
+// other load of the machine affects all of them alike. It reports the median turn, for ratios in
+// which a few percent matter.
 func BenchmarkSideBySideCall(b *testing.B) {
 	for _, call := range calls {
 		b.Run("work="+call.name, func(b *testing.B) {
-			server := serve(b, Config{Users: 100})
-			const perTurn = 500
+			server := serve(b, records)
 			var turns []turn
 			for _, name := range choose("floor", "retryablehttp", "resty", "zep", "zep-logger") {
 				peer := peer(b, name, server.URL(), nil)
-				turns = append(turns, turn{name, perTurn, func() {
-					for range perTurn {
+				turns = append(turns, turn{name, call.perTurn, func() {
+					for range call.perTurn {
 						must(b, second(call.call(b.Context(), peer)))
 					}
 				}})

@@ -10,43 +10,23 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
 	"github.com/zep-go/zep"
 	"resty.dev/v3"
 )
 
-// User is what all peers but zep decode a response into.
-type User struct {
-	UUID      string         `json:"uuid"`
-	ID        int64          `json:"id"`
-	CreatedAt time.Time      `json:"created_at"`
-	UpdatedAt time.Time      `json:"updated_at"`
-	DeletedAt *time.Time     `json:"deleted_at"`
-	UserID    string         `json:"user_id"`
-	Email     string         `json:"email,omitempty"`
-	FirstName string         `json:"first_name,omitempty"`
-	LastName  string         `json:"last_name,omitempty"`
-	Metadata  map[string]any `json:"metadata,omitempty"`
-}
-
-// Write is what all peers send to add or to update a user.
-type Write struct {
-	UserID    string       `json:"user_id"`
-	Email     string       `json:"email,omitempty"`
-	FirstName string       `json:"first_name,omitempty"`
-	LastName  string       `json:"last_name,omitempty"`
-	Metadata  zep.Metadata `json:"metadata,omitempty"`
-}
-
-// Peer is one way to call Zep from Go. It returns users in its own type, so that no peer has to
+// Peer is one way to call Zep from Go. It returns records in its own types, so that no peer has to
 // convert them.
 type Peer struct {
 	Name   string
 	Get    func(ctx context.Context, userID string) (user any, err error)
 	Add    func(context.Context, *Write) (user any, err error)
 	Update func(context.Context, *Write) (user any, err error)
+
+	// Memory requests the last messages of a session, and Documents those with the UUIDs.
+	Memory    func(ctx context.Context, sessionID string, lastN int) (memory any, err error)
+	Documents func(ctx context.Context, collection string, uuids []string) (list any, err error)
 
 	// Page requests one list. A limit of 0 is no limit.
 	Page func(ctx context.Context, limit int, cursor int64) (users int, last int64, err error)
@@ -173,6 +153,12 @@ func Zep(name, baseURL string, opts ...zep.Option) Peer {
 		Update: func(ctx context.Context, w *Write) (any, error) {
 			return client.User.Update(ctx, (*zep.UpdateUserRequest)(w))
 		},
+		Memory: func(ctx context.Context, sessionID string, lastN int) (any, error) {
+			return client.Memory.Get(ctx, sessionID, &zep.GetMemoryOptions{LastN: lastN})
+		},
+		Documents: func(ctx context.Context, collection string, uuids []string) (any, error) {
+			return client.Document.GetByUUIDs(ctx, collection, uuids)
+		},
 		Page: func(ctx context.Context, limit int, cursor int64) (int, int64, error) {
 			users, err := client.User.List(ctx, &zep.ListOptions{Limit: limit, Cursor: cursor})
 			if len(users) > 0 {
@@ -254,6 +240,19 @@ func byHand(name string, do doer, closeIdle func()) Peer {
 		},
 		Update: func(ctx context.Context, w *Write) (any, error) {
 			return one(ctx, http.MethodPatch, users+"/"+url.PathEscape(w.UserID), w)
+		},
+		Memory: func(ctx context.Context, sessionID string, lastN int) (any, error) {
+			path := "/api/v1/sessions/" + url.PathEscape(sessionID) + "/memory?lastn=" +
+				strconv.Itoa(lastN)
+			memory := new(Memory)
+			err := do(ctx, http.MethodGet, path, nil, memory)
+			return memory, err
+		},
+		Documents: func(ctx context.Context, collection string, uuids []string) (any, error) {
+			path := "/api/v1/collection/" + url.PathEscape(collection) + "/document/list/get"
+			var documents []*Document
+			err := do(ctx, http.MethodPost, path, map[string][]string{"uuids": uuids}, &documents)
+			return documents, err
 		},
 		Page: func(ctx context.Context, limit int, cursor int64) (int, int64, error) {
 			users, err := page(ctx, limit, cursor)

@@ -24,11 +24,11 @@ func asJSON(t *testing.T, v any) string {
 	return string(data)
 }
 
-// TestPeers_Equal checks that all peers send the same requests and return the same users.
+// TestPeers_Equal checks that all peers send the same requests and return the same records.
 func TestPeers_Equal(t *testing.T) {
 	t.Parallel()
 	const users = 250
-	table := newServer(Config{Users: users, Gaps: true})
+	table := newServer(Config{Users: users, Gaps: true, Messages: messages, Documents: documents})
 	var mu sync.Mutex
 	var requests []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -49,9 +49,9 @@ func TestPeers_Equal(t *testing.T) {
 		peer := peer(t, name, server.URL, nil)
 		var got []string
 		for _, call := range calls {
-			user, err := call.call(t.Context(), peer)
+			record, err := call.call(t.Context(), peer)
 			must(t, err)
-			got = append(got, asJSON(t, user))
+			got = append(got, asJSON(t, record))
 		}
 		n := 0
 		must(t, peer.Chunks(t.Context(), 100, func(users int) bool { n += users; return true }))
@@ -105,18 +105,25 @@ func TestPeers_Break(t *testing.T) {
 	}
 }
 
-// TestUser_Fields checks that no peer decodes fewer fields than zep.
-func TestUser_Fields(t *testing.T) {
+// TestModels_Fields checks that no peer decodes fewer fields than zep.
+func TestModels_Fields(t *testing.T) {
 	t.Parallel()
-	bench, sdk := reflect.TypeFor[User](), reflect.TypeFor[zep.User]()
-	for i := range sdk.NumField() {
-		field := sdk.Field(i)
-		f, found := bench.FieldByName(field.Name)
-		if !found || f.Tag != field.Tag || f.Type.Kind() != field.Type.Kind() {
-			t.Errorf("zep.User.%s: bench.User has %+v", field.Name, f)
+	for bench, sdk := range map[reflect.Type]reflect.Type{
+		reflect.TypeFor[User]():     reflect.TypeFor[zep.User](),
+		reflect.TypeFor[Memory]():   reflect.TypeFor[zep.Memory](),
+		reflect.TypeFor[Message]():  reflect.TypeFor[zep.Message](),
+		reflect.TypeFor[Summary]():  reflect.TypeFor[zep.Summary](),
+		reflect.TypeFor[Document](): reflect.TypeFor[zep.Document](),
+	} {
+		for i := range sdk.NumField() {
+			field := sdk.Field(i)
+			f, found := bench.FieldByName(field.Name)
+			if !found || f.Tag != field.Tag || f.Type.Kind() != field.Type.Kind() {
+				t.Errorf("%v.%s: %v has %+v", sdk, field.Name, bench, f)
+			}
 		}
+		same(t, bench.NumField(), sdk.NumField())
 	}
-	same(t, bench.NumField(), sdk.NumField())
 }
 
 // TestWalks_Gaps checks that each user comes once, with gaps in the ids and without.

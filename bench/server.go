@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"sort"
 	"strconv"
 	"strings"
@@ -21,6 +22,9 @@ import (
 type Config struct {
 	Users int  // the number of users
 	Gaps  bool // every third id is missing, and in the middle Users ids in a row
+
+	Messages  int // the number of messages of every session
+	Documents int // the number of documents of every collection
 
 	// OnDemand renders records when they are requested, and keeps none: for tables that are larger
 	// than the memory that is measured.
@@ -39,8 +43,8 @@ type Config struct {
 }
 
 // Server responds as Zep v0.x does, from bytes that it rendered before: users by id, and in lists
-// by limit and cursor. It changes nothing: the response to an add is the second user, who is the one
-// that the benchmarks add, and that to an update the unchanged user.
+// by limit and cursor; all messages of a session, and all documents of a collection. It changes
+// nothing: the response to an add is its first user, and that to an update the unchanged user.
 //
 // As from Zep, and from any net/http server, bodies over 2 KB are chunked, and shorter ones have a
 // Content-Length.
@@ -50,6 +54,8 @@ type Server struct {
 	starts  []int  // the offset of each user in records, and the end of the last one
 	cores   chan struct{}
 	scratch sync.Pool
+
+	memory, documents func() []byte // the responses
 
 	http        *httptest.Server
 	connections atomic.Int64
@@ -89,11 +95,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Zep-Version", "0.27.2-bench (n/a)")
 	rest, found := strings.CutPrefix(r.URL.Path, "/api/v1/user")
 	userID, one := strings.CutPrefix(rest, "/")
+	isMemory, _ := path.Match("/api/v1/sessions/*/memory", r.URL.Path)
+	isDocuments, _ := path.Match("/api/v1/collection/*/document/list/get", r.URL.Path)
 	switch {
+	case isMemory && r.Method == http.MethodGet:
+		_, _ = w.Write(s.memory())
+	case isDocuments && r.Method == http.MethodPost:
+		_, _ = w.Write(s.documents())
 	case found && r.Method == http.MethodGet && (rest == "" || rest == "/"):
 		s.list(w, r)
 	case found && r.Method == http.MethodPost && rest == "":
-		s.one(w, http.StatusCreated, min(1, s.config.Users-1))
+		s.one(w, http.StatusCreated, 0)
 	case one && (r.Method == http.MethodGet || r.Method == http.MethodPatch):
 		if i, found := s.indexOf(userID); found {
 			s.one(w, http.StatusOK, i)
@@ -110,7 +122,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func UserID(i int) string { return string(appendUserID(nil, i)) }
 
 func newServer(config Config) *Server {
-	s := &Server{config: config, scratch: sync.Pool{New: func() any { return new([]byte) }}}
+	s := &Server{
+		config:    config,
+		scratch:   sync.Pool{New: func() any { return new([]byte) }},
+		memory:    sync.OnceValue(func() []byte { return renderMemory(config.Messages) }),
+		documents: sync.OnceValue(func() []byte { return renderDocuments(config.Documents) }),
+	}
 	if config.Cores > 0 {
 		s.cores = make(chan struct{}, config.Cores)
 	}

@@ -88,7 +88,7 @@ func TestServer_Responses(t *testing.T) {
 	}{
 		{http.MethodGet, "/user/" + UserID(3), 200, UserID(3)},
 		{http.MethodPatch, "/user/" + UserID(3), 200, UserID(3)},
-		{http.MethodPost, "/user", 201, UserID(1)},
+		{http.MethodPost, "/user", 201, UserID(0)},
 		{http.MethodGet, "/user/" + UserID(10), 404, ""},
 		{http.MethodGet, "/user/user-3", 404, ""},
 		{http.MethodGet, "/user/nobody", 404, ""},
@@ -112,6 +112,27 @@ func TestServer_Responses(t *testing.T) {
 	resp, _ := get(t, http.MethodGet, server.URL()+"/api/v1/user?limit=x")
 	if resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("a limit that is not a number: got %s", resp.Status)
+	}
+}
+
+// TestServer_Records checks the responses that have all messages or documents.
+func TestServer_Records(t *testing.T) {
+	t.Parallel()
+	server := serve(t, Config{Messages: 50, Documents: 30})
+	_, body := get(t, http.MethodGet, server.URL()+"/api/v1/sessions/s/memory?lastn=50")
+	var memory Memory
+	must(t, json.Unmarshal(body, &memory))
+	same(t, len(memory.Messages), 50)
+	if size := len(body) / 50; size < 350 || size > 450 {
+		t.Errorf("a message is %d bytes", size)
+	}
+	_, body = get(t, http.MethodPost, server.URL()+"/api/v1/collection/c/document/list/get")
+	var documents []*Document
+	must(t, json.Unmarshal(body, &documents))
+	same(t, len(documents), 30)
+	same(t, len(documents[29].Embedding), dimensions)
+	if documents[29].UUID != DocumentUUID(29) {
+		t.Errorf("document 29 has the UUID %s", documents[29].UUID)
 	}
 }
 

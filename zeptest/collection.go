@@ -24,44 +24,50 @@ func (s *Server) collectionRoutes() []route {
 }
 
 type collection struct {
-	UUID                  uuid           `json:"uuid"`
-	CreatedAt             time.Time      `json:"created_at"`
-	UpdatedAt             time.Time      `json:"updated_at"`
-	Name                  string         `json:"name"`
-	Description           string         `json:"description"`
-	Metadata              map[string]any `json:"metadata,omitempty"`
-	EmbeddingDimensions   int            `json:"embedding_dimensions"`
-	IsAutoEmbedded        bool           `json:"is_auto_embedded"`
-	IsNormalized          bool           `json:"is_normalized"` // never
-	IsIndexed             bool           `json:"is_indexed"`    // always: the index is made with the collection
-	DocumentCount         int            `json:"document_count"`
-	DocumentEmbeddedCount int            `json:"document_embedded_count"`
+	UUID                uuid           `json:"uuid"`
+	CreatedAt           time.Time      `json:"created_at"`
+	UpdatedAt           time.Time      `json:"updated_at"`
+	Name                string         `json:"name"`
+	Description         string         `json:"description"`
+	Metadata            map[string]any `json:"metadata,omitempty"`
+	EmbeddingDimensions int            `json:"embedding_dimensions"`
+	IsAutoEmbedded      bool           `json:"is_auto_embedded"`
+	// IsNormalized is never true, and IsIndexed always: the index is made with the collection.
+	IsNormalized          bool `json:"is_normalized"`
+	IsIndexed             bool `json:"is_indexed"`
+	DocumentCount         int  `json:"document_count"`
+	DocumentEmbeddedCount int  `json:"document_embedded_count"`
 
 	place        int64
 	documents    map[uuid]*document
 	byDocumentID map[string]*document
 }
 
-// place is where the next row written goes. PostgreSQL doesn't change a row in its place but writes a
-// new one behind all others, and what isn't sorted comes in that order. The caller holds the lock.
+// place returns where the next row goes that is written. PostgreSQL does not change a row in its
+// place: it writes a new one behind all others, and unsorted results come in that order. The
+// caller holds the lock.
 func (s *store) place() int64 {
 	s.writes++
 	return s.writes
 }
 
-// collection finds the collection on the path, in whatever case its name is. The caller holds the lock.
+// collection finds the collection on the path, whose name may be in upper case. The caller holds
+// the lock.
 func (s *Server) collection(r *http.Request) (*collection, error) {
 	name := collectionName(r)
 	found, exists := s.store.collections[name]
 	if !exists {
-		return nil, &statusError{http.StatusNotFound, fmt.Sprintf("collection: %s not found", name)}
+		return nil, &statusError{http.StatusNotFound,
+			fmt.Sprintf("collection: %s not found", name)}
 	}
 	return found, nil
 }
 
-func collectionName(r *http.Request) string { return strings.ToLower(r.PathValue("collectionName")) }
+func collectionName(r *http.Request) string {
+	return strings.ToLower(r.PathValue("collectionName"))
+}
 
-// counted is the collection with its counts, in which deleted documents are.
+// counted returns the collection with its counts, in which deleted documents are.
 func (c *collection) counted() *collection {
 	counted := *c
 	counted.DocumentCount = len(c.documents)
@@ -80,11 +86,13 @@ func (s *Server) listCollections(*http.Request) (answer, error) {
 	for _, c := range s.store.collections {
 		listed = append(listed, c.counted())
 	}
-	slices.SortFunc(listed, func(a, b *collection) int { return cmp.Compare(a.place, b.place) })
+	slices.SortFunc(listed, func(a, b *collection) int {
+		return cmp.Compare(a.place, b.place)
+	})
 	return jsonAnswer(listed)
 }
 
-// addCollection adds a collection of the name in the body: the one on the path doesn't matter.
+// addCollection adds a collection with the name in the body. The one on the path does not matter.
 func (s *Server) addCollection(r *http.Request) (answer, error) {
 	type CreateDocumentCollectionRequest struct {
 		Name                string         `json:"name"`
@@ -98,10 +106,12 @@ func (s *Server) addCollection(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	v := validation{of: "CreateDocumentCollectionRequest"}
-	v.field("Name", rule{"required", req.Name != ""}, alphanum(req.Name), minLength(req.Name, 3), maxLength(req.Name, 40))
+	v.field("Name", rule{"required", req.Name != ""}, alphanum(req.Name), minLength(req.Name, 3),
+		maxLength(req.Name, 40))
 	v.field("Description", maxLength(req.Description, 1000))
 	dimensions := req.EmbeddingDimensions
-	v.field("EmbeddingDimensions", rule{"required", dimensions != 0}, rule{"min", dimensions >= 8}, rule{"max", dimensions <= 2000})
+	v.field("EmbeddingDimensions", rule{"required", dimensions != 0},
+		rule{"min", dimensions >= 8}, rule{"max", dimensions <= 2000})
 	v.field("IsAutoEmbedded", rule{"required", req.IsAutoEmbedded != nil})
 	if err := v.err(); err != nil {
 		return answer{}, err
@@ -111,7 +121,8 @@ func (s *Server) addCollection(r *http.Request) (answer, error) {
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()
 	if _, exists := s.store.collections[name]; exists {
-		return answer{}, fmt.Errorf("failed to create collection: %w", badRequest("collection already exists: "+name))
+		return answer{}, fmt.Errorf("failed to %s collection: %w",
+			s.version.create(), badRequest("collection already exists: "+name))
 	}
 	now := s.store.now()
 	s.store.collections[name] = &collection{
@@ -141,8 +152,8 @@ func (s *Server) getCollection(r *http.Request) (answer, error) {
 	return jsonAnswer(c.counted())
 }
 
-// updateCollection replaces the metadata: here it is not merged. An empty description is taken for one
-// that wasn't sent.
+// updateCollection replaces the metadata, which is not merged here. An empty description counts as
+// one that was not sent.
 func (s *Server) updateCollection(r *http.Request) (answer, error) {
 	type UpdateDocumentCollectionRequest struct {
 		Description string         `json:"description"`
@@ -180,13 +191,14 @@ func (s *Server) deleteCollection(r *http.Request) (answer, error) {
 	defer s.store.mu.Unlock()
 	c, err := s.collection(r)
 	if err != nil {
-		return answer{}, fmt.Errorf("failed to Delete collection: failed to get collection: %w", err)
+		return answer{}, fmt.Errorf("failed to Delete collection: failed to get collection: %w",
+			err)
 	}
 	delete(s.store.collections, c.Name)
 	return okAnswer, nil
 }
 
-// createIndex does nothing, as on a database whose indices need no training.
+// createIndex does nothing, as a server does whose indices need no training.
 func (s *Server) createIndex(r *http.Request) (answer, error) {
 	if force := r.URL.Query().Get("force"); force != "" {
 		if _, err := strconv.ParseBool(force); err != nil {
@@ -196,7 +208,8 @@ func (s *Server) createIndex(r *http.Request) (answer, error) {
 	s.store.mu.RLock()
 	defer s.store.mu.RUnlock()
 	if _, err := s.collection(r); err != nil {
-		return answer{}, errors.New("failed to get collection: " + err.Error()) // 500 here, not 404
+		// Here, Zep's status is 500, not 404.
+		return answer{}, errors.New("failed to get collection: " + err.Error())
 	}
 	return okAnswer, nil
 }

@@ -38,15 +38,15 @@ type document struct {
 
 var errNoDocuments = &statusError{http.StatusNotFound, "documents not found"}
 
-// embed embeds a document, if the collection is one where the server does that. A model of another
-// length than the collection's can't: its documents stay without.
-func (c *collection) embed(d *document) {
-	if c.IsAutoEmbedded && c.EmbeddingDimensions == embeddingDimensions && !d.IsEmbedded {
-		d.Embedding, d.IsEmbedded = embed(d.Content), true
+// embed embeds a document, if the collection is one that the server embeds. If the server's
+// embeddings are of another length than the collection's, the document stays without one.
+func (c *collection) embed(d *document, dimensions int) {
+	if c.IsAutoEmbedded && c.EmbeddingDimensions == dimensions && !d.IsEmbedded {
+		d.Embedding, d.IsEmbedded = embed(d.Content, dimensions), true
 	}
 }
 
-// live are the documents that are not deleted, in the order in which the database has them.
+// live returns the documents that are not deleted, in the order in which the database has them.
 func (c *collection) live() []*document {
 	var live []*document
 	for _, d := range c.documents {
@@ -58,86 +58,111 @@ func (c *collection) live() []*document {
 	return live
 }
 
+// newDocument is a CreateDocumentRequest of Zep.
+type newDocument struct {
+	DocumentID string         `json:"document_id"`
+	Content    string         `json:"content"`
+	Metadata   map[string]any `json:"metadata"`
+	Embedding  []float32      `json:"embedding"`
+}
+
 // addDocuments adds documents, all or none.
 func (s *Server) addDocuments(r *http.Request) (answer, error) {
-	type CreateDocumentRequest struct {
-		DocumentID string         `json:"document_id"`
-		Content    string         `json:"content"`
-		Metadata   map[string]any `json:"metadata"`
-		Embedding  []float32      `json:"embedding"`
-	}
+	type CreateDocumentRequest newDocument
 	var req []CreateDocumentRequest
 	if err := decodeJSON(r, &req); err != nil {
 		return answer{}, err
 	}
-	for _, d := range req {
+	documents := make([]newDocument, len(req))
+	for i, d := range req {
 		v := validation{of: "CreateDocumentRequest"}
 		v.field("DocumentID", printASCII(d.DocumentID), maxLength(d.DocumentID, 100))
-		// An empty embedding is there, for the validator.
+		// To the validator, an empty embedding is there.
 		either := rule{"required_without", d.Content != "" || d.Embedding != nil}
 		v.field("Content", either)
 		v.field("Embedding", either)
 		if err := v.err(); err != nil {
 			return answer{}, err
 		}
+		documents[i] = newDocument(d)
 	}
 
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()
 	c, err := s.collection(r)
 	if err != nil {
-		return answer{}, errors.New("failed to get collection: " + err.Error()) // 500 here, not 404
+		// Here, Zep's status is 500, not 404.
+		return answer{}, errors.New("failed to get collection: " + err.Error())
 	}
-	for _, d := range req {
-		switch own := len(d.Embedding) > 0; {
-		case c.IsAutoEmbedded && own:
-			return answer{}, errors.New("cannot create documents with embeddings in an auto-embedded collection")
-		case !c.IsAutoEmbedded && !own:
-			return answer{}, badRequest("cannot create documents without embeddings in a non-auto-embedded collection")
-		}
+	if err := c.takes(documents); err != nil {
+		return answer{}, err
 	}
-	taken := map[string]bool{}
-	for _, d := range req {
-		if n := len(d.Embedding); n > 0 && n != c.EmbeddingDimensions {
-			return answer{}, fmt.Errorf("failed to create documents: failed to insert documents: "+
-				"ERROR: expected %d dimensions, not %d (SQLSTATE=22000)", c.EmbeddingDimensions, n)
-		}
-		if d.DocumentID == "" {
-			continue
-		}
-		if c.byDocumentID[d.DocumentID] != nil || taken[d.DocumentID] {
-			return answer{}, fmt.Errorf("failed to create documents: %w", badRequest("document_id already exists"))
-		}
-		taken[d.DocumentID] = true
+	if err := c.canInsert(documents); err != nil {
+		return answer{}, fmt.Errorf("failed to %s documents: %w", s.version.create(), err)
 	}
-
 	var added []uuid // null if there are none
 	now := s.store.now()
-	for _, d := range req {
-		doc := &document{
-			UUID:       uuid(newUUID()),
-			CreatedAt:  now,
-			UpdatedAt:  now,
-			DocumentID: d.DocumentID,
-			Content:    dropNUL(d.Content),
-			Metadata:   asStored(d.Metadata),
-			place:      s.store.place(),
-		}
-		if len(d.Embedding) > 0 {
-			doc.Embedding, doc.IsEmbedded = d.Embedding, true
-		} else if !s.store.delayed {
-			c.embed(doc)
-		}
-		c.documents[doc.UUID] = doc
-		if doc.DocumentID != "" {
-			c.byDocumentID[doc.DocumentID] = doc
-		}
-		added = append(added, doc.UUID)
+	for _, d := range documents {
+		added = append(added, s.store.addDocument(c, d, now))
 	}
 	return jsonAnswer(added)
 }
 
-// documentUUID is the one on the path.
+// takes says whether the documents have embeddings if, and only if, the collection wants them.
+func (c *collection) takes(documents []newDocument) error {
+	for _, d := range documents {
+		switch own := len(d.Embedding) > 0; {
+		case c.IsAutoEmbedded && own:
+			return errors.New(
+				"cannot create documents with embeddings in an auto-embedded collection")
+		case !c.IsAutoEmbedded && !own:
+			return badRequest(
+				"cannot create documents without embeddings in a non-auto-embedded collection")
+		}
+	}
+	return nil
+}
+
+// canInsert says whether the database can insert the documents.
+func (c *collection) canInsert(documents []newDocument) error {
+	taken := map[string]bool{}
+	for _, d := range documents {
+		if n := len(d.Embedding); n > 0 && n != c.EmbeddingDimensions {
+			return fmt.Errorf("failed to insert documents: ERROR: "+
+				"expected %d dimensions, not %d (SQLSTATE=22000)", c.EmbeddingDimensions, n)
+		}
+		if c.byDocumentID[d.DocumentID] != nil || taken[d.DocumentID] {
+			return badRequest("document_id already exists")
+		}
+		taken[d.DocumentID] = d.DocumentID != ""
+	}
+	return nil
+}
+
+// addDocument adds a document that can be inserted. The caller holds the lock.
+func (s *store) addDocument(c *collection, d newDocument, now time.Time) uuid {
+	added := &document{
+		UUID:       uuid(newUUID()),
+		CreatedAt:  now,
+		UpdatedAt:  now,
+		DocumentID: d.DocumentID,
+		Content:    dropNUL(d.Content),
+		Metadata:   asStored(d.Metadata),
+		place:      s.place(),
+	}
+	if len(d.Embedding) > 0 {
+		added.Embedding, added.IsEmbedded = d.Embedding, true
+	} else if !s.delayed {
+		c.embed(added, s.dimensions)
+	}
+	c.documents[added.UUID] = added
+	if added.DocumentID != "" {
+		c.byDocumentID[added.DocumentID] = added
+	}
+	return added.UUID
+}
+
+// documentUUID returns the UUID on the path.
 func documentUUID(r *http.Request) (uuid, error) {
 	const required = "documentUUID is required"
 	key, err := parseUUID(r.PathValue("documentUUID"))
@@ -182,9 +207,11 @@ func (s *Server) getDocuments(r *http.Request) (answer, error) {
 	return jsonAnswer(found)
 }
 
-// findDocuments finds documents by UUIDs or by ids, or all if neither are asked for. The caller holds
-// the lock.
-func (s *Server) findDocuments(r *http.Request, uuids []uuid, documentIDs []string) ([]document, error) {
+// findDocuments finds documents by UUIDs or by ids, or all if neither are asked for. The caller
+// holds the lock.
+func (s *Server) findDocuments(
+	r *http.Request, uuids []uuid, documentIDs []string,
+) ([]document, error) {
 	const failed = "failed to get documents: "
 	if len(uuids) > 0 && len(documentIDs) > 0 {
 		return nil, errors.New(failed + "cannot specify both uuids and documentIDs")
@@ -214,14 +241,15 @@ func (s *Server) findDocuments(r *http.Request, uuids []uuid, documentIDs []stri
 	return found, nil
 }
 
-// A documentUpdate has what is to be changed: empty fields were not sent.
+// documentUpdate has what is to be changed: empty fields were not sent.
 type documentUpdate struct {
 	DocumentID string         `json:"document_id"`
 	Metadata   map[string]any `json:"metadata"`
 }
 
 func (u documentUpdate) validate(v *validation, field string) error {
-	v.field(field, printASCII(u.DocumentID), maxLength(u.DocumentID, 40)) // 40, though 100 can be added
+	// 40, although 100 can be added.
+	v.field(field, printASCII(u.DocumentID), maxLength(u.DocumentID, 40))
 	return v.err()
 }
 
@@ -243,9 +271,10 @@ func (s *Server) updateDocument(r *http.Request) (answer, error) {
 }
 
 func (s *Server) updateDocuments(r *http.Request) (answer, error) {
+	type UpdateDocumentRequest documentUpdate
 	type UpdateDocumentListRequest struct {
 		UUID uuid `json:"uuid"`
-		documentUpdate
+		UpdateDocumentRequest
 	}
 	var req []UpdateDocumentListRequest
 	if err := decodeJSON(r, &req); err != nil {
@@ -255,23 +284,29 @@ func (s *Server) updateDocuments(r *http.Request) (answer, error) {
 	for i, u := range req {
 		v := validation{of: "UpdateDocumentListRequest"}
 		v.field("UUID", rule{"required", !u.UUID.isNil()})
-		if err := u.validate(&v, "UpdateDocumentRequest.DocumentID"); err != nil {
+		update := documentUpdate(u.UpdateDocumentRequest)
+		if err := update.validate(&v, "UpdateDocumentRequest.DocumentID"); err != nil {
 			return answer{}, err
 		}
-		keys[i], updates[i] = u.UUID, u.documentUpdate
+		keys[i], updates[i] = u.UUID, update
 	}
 	return s.update(r, keys, updates)
 }
 
-// update changes documents, all that are there or none. What nobody expects: what one of them changes
-// is changed in all of them, and emptied in those that don't say to what.
-func (s *Server) update(r *http.Request, keys []uuid, updates []documentUpdate) (answer, error) {
+// update changes documents, all that are there or none. As in Zep, a field that one of the updates
+// has is changed in all of the documents, and emptied where the update does not have it.
+func (s *Server) update(
+	r *http.Request, keys []uuid, updates []documentUpdate,
+) (answer, error) {
 	const failed = "failed to Update documents: "
 	if len(updates) == 0 {
 		return okAnswer, nil
 	}
-	ids := slices.ContainsFunc(updates, func(u documentUpdate) bool { return u.DocumentID != "" })
-	metadata := slices.ContainsFunc(updates, func(u documentUpdate) bool { return len(u.Metadata) > 0 })
+	var ids, metadata bool
+	for _, u := range updates {
+		ids = ids || u.DocumentID != ""
+		metadata = metadata || len(u.Metadata) > 0
+	}
 	if !ids && !metadata {
 		return answer{}, errors.New(failed + "no fields to update")
 	}
@@ -297,7 +332,8 @@ func (s *Server) update(r *http.Request, keys []uuid, updates []documentUpdate) 
 	if ids {
 		byDocumentID, ok := c.renamed(order, changed)
 		if !ok {
-			return answer{}, fmt.Errorf(failed+"failed to update documents: ERROR: duplicate key value violates unique constraint "+
+			return answer{}, fmt.Errorf(failed+"failed to update documents: "+
+				"ERROR: duplicate key value violates unique constraint "+
 				`"docstore_%s_%d_document_id_key" (SQLSTATE=23505)`, c.Name, c.EmbeddingDimensions)
 		}
 		c.byDocumentID = byDocumentID
@@ -314,9 +350,11 @@ func (s *Server) update(r *http.Request, keys []uuid, updates []documentUpdate) 
 	return okAnswer, nil
 }
 
-// renamed are the documents by their ids after a change of ids, done one after the other. It is not ok
-// if one of them is taken, if only by a document that would have got another later.
-func (c *collection) renamed(order []*document, changed map[*document]documentUpdate) (map[string]*document, bool) {
+// renamed returns the documents by their ids after a change of ids, done one after the other. It
+// is not ok if one of them is taken, if only by a document that would have got another id later.
+func (c *collection) renamed(
+	order []*document, changed map[*document]documentUpdate,
+) (map[string]*document, bool) {
 	renamed := make(map[string]*document, len(c.byDocumentID))
 	for id, d := range c.byDocumentID {
 		renamed[id] = d
@@ -350,7 +388,7 @@ func (s *Server) deleteDocuments(r *http.Request) (answer, error) {
 	return s.delete(r, keys)
 }
 
-// delete soft-deletes documents. Those that are deleted already count as found.
+// delete soft-deletes documents. Those that were deleted before count as found.
 func (s *Server) delete(r *http.Request, keys []uuid) (answer, error) {
 	const failed = "failed to delete document: "
 	s.store.mu.Lock()

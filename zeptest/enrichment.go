@@ -1,14 +1,14 @@
 package zeptest
 
-// Enrich embeds all that was added since the last call, so that searches find it. Only a server made
-// with [WithDelayedEnrichment] needs it.
+// Enrich embeds everything that was added since the last call, so that searches find it. Only a
+// server with [WithDelayedEnrichment] needs it.
 func (s *Server) Enrich() {
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()
 	clear(s.store.unembedded)
 	for _, c := range s.store.collections {
 		for _, d := range c.documents {
-			c.embed(d)
+			c.embed(d, s.store.dimensions)
 		}
 	}
 }

@@ -20,7 +20,10 @@ func Example() {
 	}
 
 	ctx := context.Background()
-	if _, err := client.User.Add(ctx, &zep.CreateUserRequest{UserID: "jane", Email: "jane@example.com"}); err != nil {
+	if _, err := client.User.Add(ctx, &zep.CreateUserRequest{
+		UserID: "jane",
+		Email:  "jane@example.com",
+	}); err != nil {
 		log.Fatal(err)
 	}
 	user, err := client.User.Get(ctx, "jane")
@@ -44,7 +47,7 @@ func ExampleServer_Inject() {
 		log.Fatal(err)
 	}
 
-	// A proxy that loses the answer: the user is there all the same.
+	// A proxy loses the answer. The user is added all the same.
 	server.Inject(zeptest.Fault{
 		Method: http.MethodPost,
 		Route:  "/user",
@@ -107,7 +110,8 @@ func ExampleServer_SetSummary() {
 	}
 
 	ctx := context.Background()
-	if _, err := client.Session.Add(ctx, &zep.CreateSessionRequest{SessionID: "chat"}); err != nil {
+	if _, err := client.Session.Add(ctx,
+		&zep.CreateSessionRequest{SessionID: "chat"}); err != nil {
 		log.Fatal(err)
 	}
 	if err := server.SetSummary("chat", "Jane looks for bread."); err != nil {

@@ -13,7 +13,8 @@ import (
 	"github.com/zep-go/zep/zeptest"
 )
 
-// TestFaults injects a fault, adds a user, and looks what the client got and what the server has.
+// TestFaults injects a fault, adds a user, and compares what the client got with what the server
+// has.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	busy := http.Header{"Retry-After": {"7"}}
@@ -46,7 +47,8 @@ func TestFaults(t *testing.T) {
 			} else {
 				require.NoError(t, err)
 				assert.Equal(t, test.status, resp.StatusCode)
-				assert.Equal(t, test.fault.Header.Get("Retry-After"), resp.Header.Get("Retry-After"))
+				assert.Equal(t, test.fault.Header.Get("Retry-After"),
+					resp.Header.Get("Retry-After"))
 				if test.status == http.StatusCreated {
 					assert.Equal(t, "u", *decode[record](t, resp.body).UserID)
 				} else {
@@ -59,7 +61,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-func TestFaultsInOrder(t *testing.T) {
+func TestFaults_Order(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.Inject(
@@ -82,8 +84,8 @@ func TestFaultsInOrder(t *testing.T) {
 	assert.Equal(t, []int{503, 503, 502, 200, 418, 500, 500, 500}, got)
 }
 
-// TestFaultDelayEndsWithTheClient: a client that gives up leaves a write behind only with Apply.
-func TestFaultDelayEndsWithTheClient(t *testing.T) {
+// TestFaults_ClientLeaves has a client that leaves. Its write is done only with Apply.
+func TestFaults_ClientLeaves(t *testing.T) {
 	t.Parallel()
 	for _, apply := range []bool{false, true} {
 		s := newServer(t)
@@ -98,7 +100,7 @@ func TestFaultDelayEndsWithTheClient(t *testing.T) {
 	}
 }
 
-func TestFaultTooLargeBody(t *testing.T) {
+func TestFaults_BodyTooLarge(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.Inject(zeptest.Fault{Apply: true})
@@ -106,7 +108,7 @@ func TestFaultTooLargeBody(t *testing.T) {
 	assert.Equal(t, 413, status)
 }
 
-func TestInjectRefusesStatus(t *testing.T) {
+func TestInject_InvalidStatus(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	assert.Panics(t, func() { s.Inject(zeptest.Fault{Status: 42}) })

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// A jsonQuery is the "where" of a search's metadata.
+// jsonQuery is the "where" of a search's metadata.
 type jsonQuery struct {
 	JSONPath string       `json:"jsonpath"`
 	And      []*jsonQuery `json:"and"`
 	Or       []*jsonQuery `json:"or"`
 }
 
-// A clause is one of the terms of a WHERE in SQL: a path that has to find something in the metadata,
-// or a group in parentheses. It is joined to the one before it by AND, or by OR.
+// clause is one of the terms of a WHERE in SQL: a path that has to find something in the metadata,
+// or a group in parentheses. It is joined to the one before it by AND or by OR.
 type clause struct {
 	or    bool
 	path  *jsonPath
@@ -36,26 +36,25 @@ func compileWhere(metadata map[string]any) (clauses, error) {
 	}
 	var query jsonQuery
 	if err := json.Unmarshal(text, &query); err != nil {
-		text := strings.ReplaceAll(err.Error(), "zeptest.jsonQuery", "postgres.JSONQuery")
-		return nil, &whereError{strings.ReplaceAll(text, "field jsonQuery", "field JSONQuery")}
+		return nil, &whereError{serverTypes.Replace(err.Error())}
 	}
 	return query.compile(false)
 }
 
-// A whereError says that a "where" is none, before PostgreSQL looks at its paths.
+// whereError says that a "where" is malformed, before PostgreSQL looks at its paths.
 type whereError struct{ text string }
 
 func (e *whereError) Error() string { return e.text }
 
-// compile makes the clauses that Zep makes. What nobody expects: a group within an "or" is joined to
-// what stands before it by AND.
+// compile makes the clauses that Zep makes. Like Zep, it joins a group within an "or" to what
+// stands before it by AND.
 func (q *jsonQuery) compile(or bool) (clauses, error) {
 	if q == nil {
 		return nil, errPanic
 	}
 	var compiled clauses
 	if q.JSONPath != "" {
-		// Zep lets strings in single quotes pass, which SQL/JSON doesn't have.
+		// Zep replaces single quotes, which SQL/JSON does not have.
 		path, err := parseJSONPath(strings.ReplaceAll(dropNUL(q.JSONPath), "'", `"`))
 		if err != nil {
 			return nil, err
@@ -81,38 +80,30 @@ func (q *jsonQuery) compile(or bool) (clauses, error) {
 	return compiled, nil
 }
 
-// hold says whether the clauses hold, AND binding tighter than OR.
-func (c clauses) hold(metadata map[string]any) (bool, error) {
+// hold says whether the clauses hold. AND binds tighter than OR.
+func (c clauses) hold(metadata map[string]any) bool {
 	all := true
 	for i, term := range c {
 		if i > 0 && term.or {
 			if all {
-				return true, nil
+				return true
 			}
 			all = true
 		}
-		if all {
-			var err error
-			if all, err = term.holds(metadata); err != nil {
-				return false, err
-			}
-		}
+		all = all && term.holds(metadata)
 	}
-	return all, nil
+	return all
 }
 
-func (c clause) holds(metadata map[string]any) (bool, error) {
-	switch {
-	case c.path == nil:
+func (c clause) holds(metadata map[string]any) bool {
+	if c.path == nil {
 		return c.group.hold(metadata)
-	case metadata == nil:
-		return false, nil
 	}
-	return c.path.exists(metadata)
+	return metadata != nil && c.path.exists(metadata)
 }
 
-// A period is the "start_date" and "end_date" of a search's metadata, both included. A date that was
-// not sent doesn't matter; null was sent, and then nothing is in the period, as in SQL.
+// period is the "start_date" and "end_date" of a search's metadata, both included. A date that was
+// not sent does not matter. With a date that is null, nothing is in the period, as in SQL.
 type period struct {
 	start, end *time.Time
 	never      bool
@@ -135,22 +126,28 @@ func parsePeriod(metadata map[string]any) (period, error) {
 			}
 			*bound.at = &at
 		default:
-			return period{}, fmt.Errorf("zeptest can't compare times with the %s %v: send it as a text", bound.key, value)
+			return period{}, fmt.Errorf(
+				"zeptest cannot compare times with the %s %v: send it as a text", bound.key, value)
 		}
 	}
 	return p, nil
 }
 
 func (p period) has(t time.Time) bool {
-	return !p.never && (p.start == nil || !t.Before(*p.start)) && (p.end == nil || !t.After(*p.end))
+	return !p.never &&
+		(p.start == nil || !t.Before(*p.start)) &&
+		(p.end == nil || !t.After(*p.end))
 }
 
 // parseDate reads a few of the many forms of PostgreSQL, in UTC if they have no time zone.
 func parseDate(text string) (time.Time, error) {
-	for _, layout := range []string{time.RFC3339, time.DateOnly, time.DateTime, "2006-01-02T15:04:05"} {
+	for _, layout := range []string{
+		time.RFC3339, time.DateOnly, time.DateTime, "2006-01-02T15:04:05",
+	} {
 		if t, err := time.Parse(layout, strings.TrimSpace(text)); err == nil {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("zeptest can't read the date %q: write 2006-01-02 or 2006-01-02T15:04:05Z", text)
+	return time.Time{}, fmt.Errorf(
+		"zeptest cannot read the date %q: write 2006-01-02 or 2006-01-02T15:04:05Z", text)
 }

@@ -1,8 +1,6 @@
 package zeptest
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -11,60 +9,84 @@ import (
 	"github.com/theory/sqljson/path/ast"
 )
 
-// A jsonPath is an SQL/JSON path of which the library is known to make what PostgreSQL 15 does. All else
-// is refused, be it a mistake or not: an error in a test is better than a result that a real server
-// wouldn't give.
-type jsonPath struct {
-	text   string
-	parsed *path.Path
-}
+// jsonPath is an SQL/JSON path of which [pathEvaluation] is known to make what PostgreSQL 15 does.
+// All others are refused, correct or not: an error in a test is better than a result that a real
+// server would not give.
+type jsonPath struct{ root ast.Node }
 
-// maxPathLength keeps the library's recursion from running out of stack.
+// maxPathLength keeps the parser's recursion from running out of stack.
 const maxPathLength = 64 << 10
 
-// plainText is read alike by the library and PostgreSQL 15. Out of quotes it has no comment, which ends a
-// word in PostgreSQL only; no escape, since the library forgets one at the very end; and no levels of .**,
-// which the library cuts to 32 bits. In quotes it has no escapes but those of JSON.
-var plainText = regexp.MustCompile(`^([^"\\/{]|"([^"\\]|\\["\\/bfnrt]|\\u[0-9A-Fa-f]{4})*")*$`)
+// plainText is read alike by the parser and by PostgreSQL 15. Outside quotes it has no comment,
+// which ends a word in PostgreSQL only; no escape, since the parser forgets one at the very end;
+// and no levels of .**, which the parser cuts to 32 bits. In quotes it has no escapes but those of
+// JSON.
+var plainText = regexp.MustCompile(
+	`^([^"\\/{]|"([^"\\]|\\["\\/bfnrt]|\\u[0-9A-Fa-f]{4})*")*$`)
+
+// The codes of PostgreSQL's errors. An error with such a code is final for a client.
+const (
+	syntaxErrorCode  = "42601"
+	invalidTextCode  = "22P02"
+	notSupportedCode = "0A000"
+)
+
+func sqlError(code, text string) error {
+	return fmt.Errorf("ERROR: %s (SQLSTATE=%s)", text, code)
+}
 
 // errPathEnd is PostgreSQL's error for a path that ends too soon.
-var errPathEnd = errors.New("ERROR: syntax error at end of jsonpath input (SQLSTATE=42601)")
+var errPathEnd = sqlError(syntaxErrorCode, "syntax error at end of jsonpath input")
 
-// parseJSONPath parses a path. An empty one, and one that ends too soon, get PostgreSQL's own error.
+// refusal is the error for a path that is not evaluated.
+func refusal(code, text, reason string) error {
+	return sqlError(code, fmt.Sprintf("zeptest cannot evaluate this jsonpath: %q: %s. It knows "+
+		`$, @, .key, .*, .**, [*], [0], [last], [0, 1 to last], .type(), .size(), ? (condition), `+
+		`==, !=, <>, <, <=, >, >=, &&, ||, !(condition), (condition) is unknown, exists(path), `+
+		`starts with "text", like_regex "^(a|[b-d]{2}).*$" flag "i", and literals`, text, reason))
+}
+
+// parseJSONPath parses a path. An empty one, and one that ends too soon, get PostgreSQL's own
+// error.
 func parseJSONPath(text string) (parsed *jsonPath, err error) {
-	p := &jsonPath{text: text}
 	defer func() {
-		if reason := recover(); reason != nil { // the library's way with numbers that are too large
-			parsed, err = nil, p.refuse(fmt.Sprint(reason))
+		if reason := recover(); reason != nil { // numbers that are too large for the parser
+			parsed, err = nil, refusal(notSupportedCode, text, fmt.Sprint(reason))
 		}
 	}()
 	switch {
 	case strings.Trim(text, " \t\n\r\f") == "":
-		return nil, fmt.Errorf("ERROR: invalid input syntax for type jsonpath: \"%s\" (SQLSTATE=22P02)", text)
+		return nil, sqlError(invalidTextCode,
+			fmt.Sprintf("invalid input syntax for type jsonpath: \"%s\"", text))
 	case len(text) > maxPathLength:
-		p.text = ""
-		return nil, p.refuse(fmt.Sprintf("it has %d bytes", len(text)))
+		return nil, refusal(notSupportedCode, text[:100],
+			fmt.Sprintf("it has %d bytes", len(text)))
 	case !plainText.MatchString(text):
-		return nil, p.refuse("it has a comment, a slash, a brace, an escape that is not of JSON, or an open quote")
+		return nil, refusal(notSupportedCode, text,
+			"it has a comment, a slash, a brace, an escape "+
+				"that is not of JSON, or an open quote")
 	}
-	if p.parsed, err = path.Parse(text); err != nil {
-		if endsTooSoon(text, err) {
-			return nil, errPathEnd
-		}
-		return nil, p.refuse(strings.TrimPrefix(err.Error(), "path: parser: "))
+	p, err := path.Parse(text)
+	switch {
+	case err != nil && endsTooSoon(text, err):
+		return nil, errPathEnd
+	case err != nil:
+		return nil, refusal(syntaxErrorCode, text,
+			strings.TrimPrefix(err.Error(), "path: parser: "))
+	case p.IsStrict():
+		// It fails where a member is missing, and PostgreSQL may evaluate it for the records of
+		// other sessions too.
+		return nil, refusal(notSupportedCode, text, "it is strict")
 	}
-	if p.parsed.IsStrict() {
-		// It fails where a member is missing, and PostgreSQL may evaluate it for other sessions' records too.
-		return nil, p.refuse("it is strict")
+	if part := unfit(p.Root()); part != "" {
+		return nil, refusal(notSupportedCode, text, "it has "+part)
 	}
-	if part := unfit(p.parsed.Root()); part != "" {
-		return nil, p.refuse("it has " + part)
-	}
-	return p, nil
+	return &jsonPath{p.Root()}, nil
 }
 
-// endsTooSoon says whether a syntax error is that the path ends. The library doesn't tell this from a last
-// token that is wrong. But a quote behind it, which is never closed, is reached only if all before is right.
+// endsTooSoon says whether a syntax error is that the path ends. The parser does not tell this
+// from a last token that is wrong. But it only gets as far as a quote behind the path, which is
+// never closed, if all before is right.
 func endsTooSoon(text string, err error) bool {
 	if !strings.Contains(err.Error(), "syntax error") {
 		return false
@@ -73,26 +95,15 @@ func endsTooSoon(text string, err error) bool {
 	return err != nil && strings.Contains(err.Error(), "literal not terminated")
 }
 
-// refuse says what can't be evaluated.
-func (p *jsonPath) refuse(reason string) error {
-	return fmt.Errorf("zeptest can't evaluate this jsonpath: %q: %s. It knows $, @, .key, .*, .**, [*], .type(), .size(), "+
-		`? (condition), ==, !=, <>, <, <=, >, >=, &&, ||, !(condition), (condition) is unknown, exists(path), `+
-		`starts with "text", like_regex "^text.*$", and literals`, p.text, reason)
-}
-
 var (
-	// The library compares as int64 or float64. Of up to so many digits, that orders a number as its decimal
-	// does among those that a float64 has in its shortest form, as all of metadata.
 	exactInteger = regexp.MustCompile(`^-?[0-9]{1,18}$`)
 	exactNumber  = regexp.MustCompile(`^-?[0-9.]{1,15}([eE][+-]?[0-9]{1,2})?$`)
-	// In Go and in PostgreSQL such a pattern is the same. The library puts flags in front, in parentheses.
-	plainPattern = regexp.MustCompile(`^\^?([\pL\pN _@,;:/-]|\.[*+]?)*\$?$`)
+	subscript    = regexp.MustCompile(`^[0-9]{1,9}$`)
 )
 
-// unfit is a part of a path, from node on, that the library evaluates otherwise than PostgreSQL 15, or
-// that may fail, or "" if there is none. Subscripts are not taken because the library passes over null,
-// and may give the result of the last of several; arithmetic, because it is of int64 and float64; and
-// methods, because most are younger than PostgreSQL 15, are of float64, or fail for some values.
+// unfit returns a part of a path, from node on, that is not evaluated as PostgreSQL 15 does, or
+// that may fail, or "" if there is none. Arithmetic is not evaluated; nor are most methods: they
+// are younger than PostgreSQL 15, or fail for some values.
 func unfit(node ast.Node) string {
 	part := ""
 	for ; node != nil && part == ""; node = node.Next() {
@@ -110,9 +121,11 @@ func unfit(node ast.Node) string {
 			if node.Name() != ast.MethodType && node.Name() != ast.MethodSize {
 				part = node.String()
 			}
+		case *ast.ArrayIndexNode:
+			part = unfitSubscripts(node)
 		case *ast.RegexNode:
-			if pattern := node.Regexp().String(); !plainPattern.MatchString(pattern) {
-				part = "like_regex " + pattern
+			if _, err := likeRegex(node); err != nil {
+				part = "like_regex " + err.Error()
 			} else {
 				part = unfit(node.Operand())
 			}
@@ -124,15 +137,7 @@ func unfit(node ast.Node) string {
 				part = node.Operator().String()
 			}
 		case *ast.BinaryNode:
-			switch node.Operator() {
-			case ast.BinaryAnd, ast.BinaryOr, ast.BinaryEqual, ast.BinaryNotEqual, ast.BinaryLess,
-				ast.BinaryGreater, ast.BinaryLessOrEqual, ast.BinaryGreaterOrEqual, ast.BinaryStartsWith:
-				if part = unfit(node.Left()); part == "" {
-					part = unfit(node.Right())
-				}
-			default:
-				part = node.Operator().String()
-			}
+			part = unfitBinary(node)
 		default:
 			part = node.String()
 		}
@@ -140,15 +145,34 @@ func unfit(node ast.Node) string {
 	return part
 }
 
-// exists says whether the path finds anything in a JSON object, as jsonb_path_exists does.
-func (p *jsonPath) exists(object map[string]any) (found bool, err error) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			found, err = false, p.refuse(fmt.Sprint(reason))
+func unfitBinary(node *ast.BinaryNode) string {
+	switch node.Operator() {
+	case ast.BinaryAnd, ast.BinaryOr, ast.BinaryEqual, ast.BinaryNotEqual, ast.BinaryLess,
+		ast.BinaryGreater, ast.BinaryLessOrEqual, ast.BinaryGreaterOrEqual, ast.BinaryStartsWith:
+		if part := unfit(node.Left()); part != "" {
+			return part
 		}
-	}()
-	if found, err = p.parsed.Exists(context.Background(), object); err != nil {
-		return false, p.refuse(err.Error())
+		return unfit(node.Right())
 	}
-	return found, nil
+	return node.Operator().String()
+}
+
+// unfitSubscripts allows those that are numbers or last, and ranges of such.
+func unfitSubscripts(node *ast.ArrayIndexNode) string {
+	fits := func(bound ast.Node) bool {
+		switch bound := bound.(type) {
+		case *ast.IntegerNode:
+			return bound.Next() == nil && subscript.MatchString(bound.Literal())
+		case *ast.ConstNode:
+			return bound.Next() == nil && bound.Const() == ast.ConstLast
+		}
+		return false
+	}
+	for _, bounds := range node.Subscripts() {
+		b, ok := bounds.(*ast.BinaryNode)
+		if !ok || !fits(b.Left()) || b.Right() != nil && !fits(b.Right()) {
+			return bounds.String()
+		}
+	}
+	return ""
 }

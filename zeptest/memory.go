@@ -9,6 +9,31 @@ import (
 	"time"
 )
 
+// SetSummary gives a session a summary, as a real server does some time after messages have come.
+// The session's memory then has it, and a search in the summaries finds it.
+//
+// The summary is of all messages but the last 6, half of the window. As on a real server, a memory
+// that is asked for without a number of messages leaves out those in the summary. SetSummary fails
+// if there is no such session.
+func (s *Server) SetSummary(sessionID, content string) error {
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	if _, exists := s.store.sessions.get(sessionID); !exists {
+		return fmt.Errorf("zeptest: no session with session_id: %s", sessionID)
+	}
+	recent := nilUUID
+	if messages := s.store.messagesOf[sessionID]; len(messages) > memoryWindow/2 {
+		recent = uuid(messages[len(messages)-memoryWindow/2-1])
+	}
+	s.store.summariesOf[sessionID] = append(s.store.summariesOf[sessionID], summary{
+		UUID:              uuid(newUUID()),
+		CreatedAt:         s.store.now(),
+		Content:           content,
+		RecentMessageUUID: recent,
+	})
+	return nil
+}
+
 func (s *Server) memoryRoutes() []route {
 	return []route{
 		{http.MethodGet, "/sessions/{sessionId}/memory", s.getMemory},
@@ -17,7 +42,7 @@ func (s *Server) memoryRoutes() []route {
 	}
 }
 
-// memoryWindow is how many messages a memory has at the most if nobody asks for another number.
+// memoryWindow is how many messages a memory has at most if none are asked for by number.
 const memoryWindow = 12
 
 type summary struct {
@@ -29,7 +54,8 @@ type summary struct {
 	TokenCount        int            `json:"token_count"`
 }
 
-// latestSummary is a session's summary, or what Zep sends for none. The caller holds the lock.
+// latestSummary returns a session's summary, or what Zep sends for none. The caller holds the
+// lock.
 func (s *store) latestSummary(sessionID string) summary {
 	if summaries := s.summariesOf[sessionID]; len(summaries) > 0 {
 		return summaries[len(summaries)-1]
@@ -37,8 +63,8 @@ func (s *store) latestSummary(sessionID string) summary {
 	return summary{UUID: nilUUID, RecentMessageUUID: nilUUID}
 }
 
-// getMemory answers with the last messages: so many as were asked for, or else those that are not in
-// the summary, as far as the window goes. A session that isn't there has none.
+// getMemory answers with the last messages: as many as were asked for, or else the window of those
+// that are not in the summary.
 func (s *Server) getMemory(r *http.Request) (answer, error) {
 	lastN, err := intQuery(r, "lastn")
 	if err != nil {
@@ -52,12 +78,14 @@ func (s *Server) getMemory(r *http.Request) (answer, error) {
 	s.store.mu.RLock()
 	defer s.store.mu.RUnlock()
 	messages, summarized := s.store.messagesOf[sessionID], s.store.latestSummary(sessionID)
-	if lastN == 0 {
-		lastN = memoryWindow
-		messages = messages[1+slices.Index(messages, string(summarized.RecentMessageUUID)):]
+	if lastN > 0 {
+		messages = lastOf(messages, sqlLimit(lastN))
+	} else {
+		recent := slices.Index(messages, string(summarized.RecentMessageUUID))
+		messages = s.version.window(messages[1+recent:])
 	}
-	if lastN < int64(len(messages)) {
-		messages = messages[int64(len(messages))-lastN:]
+	if len(messages) == 0 && s.version.hasOldMemory() {
+		return answer{}, errNotFound
 	}
 	return jsonAnswer(struct {
 		Messages []json.RawMessage `json:"messages"`
@@ -65,13 +93,22 @@ func (s *Server) getMemory(r *http.Request) (answer, error) {
 	}{s.store.rawMessages(messages), summarized})
 }
 
-// addMemory adds messages to a session, which it makes if there is none, and undeletes if it was
-// deleted. That stays so if the messages are refused.
+// lastOf returns the last n, or all if n is not positive.
+func lastOf(keys []string, n int64) []string {
+	if n <= 0 {
+		return keys
+	}
+	return keys[max(0, int64(len(keys))-n):]
+}
+
+// addMemory adds messages to a session. It makes the session if there is none, and undeletes it if
+// it was deleted, even if the messages are refused then.
 func (s *Server) addMemory(r *http.Request) (answer, error) {
 	type Message message
+	type Summary summary
 	type Memory struct {
 		Messages []Message      `json:"messages"`
-		Summary  *summary       `json:"summary"`  // of no effect
+		Summary  *Summary       `json:"summary"`  // of no effect
 		Metadata map[string]any `json:"metadata"` // of no effect
 	}
 	var req Memory
@@ -95,7 +132,8 @@ func (s *Server) addMemory(r *http.Request) (answer, error) {
 	return okAnswer, nil
 }
 
-// touchSession updates a session without changing it, or adds it. The caller holds the lock.
+// touchSession updates a session without changing it, and undeletes it, or adds it. The caller
+// holds the lock.
 func (s *store) touchSession(sessionID string) error {
 	old, exists := s.sessions.byKey[sessionID]
 	if !exists {
@@ -106,30 +144,5 @@ func (s *store) touchSession(sessionID string) error {
 	old.decode(&v)
 	v.UpdatedAt = s.now()
 	s.sessions.replace(newRow(old.id, old.key, v))
-	return nil
-}
-
-// SetSummary gives a session a summary, as a real server does some time after messages have come. A
-// memory then has it, and a search in the summaries finds it.
-//
-// It is of all messages but the last 6, half of the window. As with a real server, those in a summary
-// are left out of a memory that is asked for without a number of messages. The error is that there is
-// no such session.
-func (s *Server) SetSummary(sessionID, content string) error {
-	s.store.mu.Lock()
-	defer s.store.mu.Unlock()
-	if _, exists := s.store.sessions.get(sessionID); !exists {
-		return fmt.Errorf("zeptest: no session with session_id: %s", sessionID)
-	}
-	recent := nilUUID
-	if messages := s.store.messagesOf[sessionID]; len(messages) > memoryWindow/2 {
-		recent = uuid(messages[len(messages)-memoryWindow/2-1])
-	}
-	s.store.summariesOf[sessionID] = append(s.store.summariesOf[sessionID], summary{
-		UUID:              uuid(newUUID()),
-		CreatedAt:         s.store.now(),
-		Content:           content,
-		RecentMessageUUID: recent,
-	})
 	return nil
 }

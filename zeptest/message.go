@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 )
 
 func (s *Server) messageRoutes() []route {
+	if !s.version.hasMessageRoutes() {
+		return nil
+	}
 	return []route{
 		{http.MethodGet, "/sessions/{sessionId}/messages", s.listMessages},
 		{http.MethodGet, "/sessions/{sessionId}/messages/{messageId}", s.getMessage},
@@ -16,10 +20,12 @@ func (s *Server) messageRoutes() []route {
 	}
 }
 
+// message is a message as it is sent. Its UpdatedAt is always zero: Zep leaves it out of every
+// query.
 type message struct {
 	UUID       uuid           `json:"uuid"`
 	CreatedAt  time.Time      `json:"created_at"`
-	UpdatedAt  time.Time      `json:"updated_at"` // Zep leaves it out of every query: always zero
+	UpdatedAt  time.Time      `json:"updated_at"`
 	Role       string         `json:"role"`
 	Content    string         `json:"content"`
 	Metadata   map[string]any `json:"metadata,omitempty"`
@@ -33,8 +39,15 @@ func (s *store) addMessages(sessionID string, messages []message) error {
 		if m.UUID.isNil() {
 			continue
 		}
-		// Of all sessions, deleted messages too.
-		if _, exists := s.messages.byKey[string(m.UUID)]; exists || sent[m.UUID] {
+		// In whatever session, deleted messages too.
+		_, exists := s.messages.byKey[string(m.UUID)]
+		switch {
+		case s.version.hasOldMemory() && sent[m.UUID]:
+			const failed = "failed to Create messages"
+			return storageError(failed, storageError(failed, errors.New(
+				"ERROR: ON CONFLICT DO UPDATE command cannot affect row a second time "+
+					"(SQLSTATE=21000)")))
+		case !s.version.hasOldMemory() && (exists || sent[m.UUID]):
 			return errors.New("failed to put messages: failed to create messages ERROR: " +
 				`duplicate key value violates unique constraint "message_pkey" (SQLSTATE=23505)`)
 		}
@@ -46,12 +59,15 @@ func (s *store) addMessages(sessionID string, messages []message) error {
 			m.UUID = uuid(newUUID())
 		}
 		m.CreatedAt = m.CreatedAt.UTC().Truncate(time.Microsecond)
-		if m.CreatedAt.IsZero() {
+		if m.CreatedAt.IsZero() || !s.version.keepsMessageTimes() {
 			m.CreatedAt = now
 		}
 		m.UpdatedAt = time.Time{}
 		m.Role, m.Content = dropNUL(m.Role), dropNUL(m.Content)
 		m.Metadata = asStored(m.Metadata)
+		if old, exists := s.messages.byKey[string(m.UUID)]; exists {
+			s.removeMessage(old)
+		}
 		added := newRow(s.messages.nextID(), string(m.UUID), m)
 		added.parent = sessionID
 		s.messages.insert(added)
@@ -63,17 +79,28 @@ func (s *store) addMessages(sessionID string, messages []message) error {
 	return nil
 }
 
+// removeMessage removes a message for good. The caller holds the lock.
+func (s *store) removeMessage(r *row) {
+	isIt := func(key string) bool { return key == r.key }
+	for _, keys := range []map[string][]string{s.messagesOf, s.deletedMessagesOf} {
+		keys[r.parent] = slices.DeleteFunc(keys[r.parent], isIt)
+	}
+	s.messages.remove(r)
+}
+
 // deleteMessages soft-deletes the messages of a session. The caller holds the lock.
 func (s *store) deleteMessages(sessionID string) {
-	for _, key := range s.messagesOf[sessionID] {
+	keys := s.messagesOf[sessionID]
+	for _, key := range keys {
 		deleted := *s.messages.byKey[key]
 		deleted.deleted = true
 		s.messages.replace(&deleted)
 	}
+	s.deletedMessagesOf[sessionID] = append(s.deletedMessagesOf[sessionID], keys...)
 	delete(s.messagesOf, sessionID)
 }
 
-// rawMessages are messages as they are sent. The caller holds the lock.
+// rawMessages returns messages as they are sent. The caller holds the lock.
 func (s *store) rawMessages(keys []string) []json.RawMessage {
 	raw := make([]json.RawMessage, len(keys))
 	for i, key := range keys {
@@ -82,8 +109,8 @@ func (s *store) rawMessages(keys []string) []json.RawMessage {
 	return raw
 }
 
-// listMessages lists a page of a session's messages, by its number. What is no number is no error
-// here: it stands for a limit of 100, or for the first page.
+// listMessages lists a page of a session's messages, by its number. A limit that is not a number
+// counts as 100, and such a page as the first.
 func (s *Server) listMessages(r *http.Request) (answer, error) {
 	limit, err := intQuery(r, "limit")
 	if err != nil {
@@ -93,30 +120,20 @@ func (s *Server) listMessages(r *http.Request) (answer, error) {
 	if err != nil {
 		page = 1
 	}
+	offset := sqlLimit((page - 1) * limit)
+	limit = sqlLimit(limit)
 
 	s.store.mu.RLock()
 	defer s.store.mu.RUnlock()
 	all := s.store.messagesOf[r.PathValue("sessionId")]
-	listed := all
-	// In SQL, neither a limit nor an offset that isn't positive counts. Dividing keeps a large page
-	// from overflowing.
-	if length := int64(len(all)); limit > 0 && page > 1 && page-1 > length/limit {
-		listed = nil
-	} else {
-		offset := min(max((page-1)*limit, 0), length)
-		listed = listed[offset:]
-	}
-	if limit > 0 && limit < int64(len(listed)) {
-		listed = listed[:limit]
-	}
-
+	listed := firstOf(all[min(max(offset, 0), int64(len(all))):], limit)
 	list := struct {
 		Messages   []json.RawMessage `json:"messages"`
 		TotalCount int               `json:"total_count"`
 		RowCount   int               `json:"row_count"`
 	}{s.store.rawMessages(listed), len(all), len(listed)}
 	if len(listed) == 0 {
-		list.TotalCount = 0 // past the end Zep forgets the others
+		list.TotalCount = 0 // so it is past the end
 	}
 	return jsonAnswer(list)
 }
@@ -149,39 +166,61 @@ func malformedUUID(err error, more ...string) error {
 	return &statusError{http.StatusBadRequest, text}
 }
 
-// updateMessage merges metadata, and sets the token count to what was sent: to 0 if it wasn't.
+// updateMessage merges metadata, and sets the token count to what was sent: to 0 if it was not. If
+// the body has a UUID, Zep updates that message, and answers with the one of the path.
 func (s *Server) updateMessage(r *http.Request) (answer, error) {
-	key, err := parseUUID(r.PathValue("messageId"))
-	if err != nil {
-		return answer{}, malformedUUID(err, "message UUID cannot be nil")
-	}
+	key, malformed := parseUUID(r.PathValue("messageId"))
 	type Message message
-	var req Message
+	req := Message{UUID: key}
 	if err := decodeJSON(r, &req); err != nil {
+		if malformed != nil {
+			err = malformedUUID(malformed, err.Error())
+		}
 		return answer{}, err
 	}
-	if req.Metadata != nil && len(req.Metadata) == 0 {
-		return answer{}, fmt.Errorf("failed to update message metadata: failed to merge message metadata: %w", errEmptyMetadata)
+	const noUUID = "message UUID cannot be nil"
+	switch {
+	case req.UUID.isNil() && malformed != nil:
+		return answer{}, malformedUUID(malformed, noUUID)
+	case req.UUID.isNil():
+		return answer{}, errors.New(noUUID)
 	}
-	delete(req.Metadata, "system") // Zep keeps it to itself
-	merge := s.merger(r.Context(), "message", s.store.messages, string(key), asStored(req.Metadata))
+	release, err := s.lock(r, messageLock, string(req.UUID), req.Metadata)
+	if err != nil {
+		return answer{}, err
+	}
+	a, err := s.mergeMessage(r, key, message(req))
+	a.release = release
+	return a, err
+}
+
+func (s *Server) mergeMessage(r *http.Request, shown uuid, req message) (answer, error) {
+	if req.Metadata != nil && len(req.Metadata) == 0 {
+		return answer{}, fmt.Errorf("failed to update message metadata: "+
+			"failed to merge message metadata: %w", errEmptyMetadata)
+	}
+	delete(req.Metadata, systemKey)
+	merge := s.merger(r.Context(), "message", s.store.messages, string(req.UUID),
+		asStored(req.Metadata))
 
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()
-	old, exists := s.inSession(r, key)
-	if !exists {
-		// Only metadata is looked up first, and then in all sessions, deleted messages too.
-		if _, elsewhere := s.store.messages.byKey[string(key)]; !elsewhere && req.Metadata != nil {
-			return answer{}, errNotFound
-		}
-		return answer{}, errPanic
+	// Only metadata is looked up first, and then in all sessions, deleted messages too.
+	if _, exists := s.store.messages.byKey[string(req.UUID)]; !exists && req.Metadata != nil {
+		return answer{}, errNotFound
 	}
-	var m message
-	old.decode(&m)
-	m.Metadata = merge(m.Metadata)
-	m.TokenCount = req.TokenCount
-	updated := newRow(old.id, old.key, m)
-	updated.parent = old.parent
-	s.store.messages.replace(updated)
-	return rowAnswer(http.StatusOK, updated), nil
+	if old, exists := s.inSession(r, req.UUID); exists {
+		var m message
+		old.decode(&m)
+		m.Metadata = merge(m.Metadata)
+		m.TokenCount = req.TokenCount
+		updated := newRow(old.id, old.key, m)
+		updated.parent = old.parent
+		s.store.messages.replace(updated)
+	}
+	found, exists := s.inSession(r, shown)
+	if !exists {
+		return answer{}, errPanic // Zep takes the first of no messages
+	}
+	return rowAnswer(http.StatusOK, found), nil
 }

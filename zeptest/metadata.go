@@ -6,23 +6,35 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
 
+// systemKey is the key at the top of metadata that Zep drops from updates of sessions and
+// messages.
+const systemKey = "system"
+
 var errEmptyMetadata = errors.New("metadata cannot be empty")
 
-// asStored is decoded metadata as it comes back from the database: numbers went through a float64, and
-// are written without an exponent, as PostgreSQL's numeric is. It changes what it is given.
+// asStored returns decoded metadata as it comes back from the database: numbers went through a
+// float64 and are written without an exponent, as PostgreSQL writes a numeric, and a NUL, which
+// PostgreSQL cannot store, became the six characters \u0000.
 func asStored(metadata map[string]any) map[string]any {
-	for k, v := range metadata {
-		metadata[k] = storedValue(v)
+	if metadata == nil {
+		return nil
 	}
-	return metadata
+	stored := make(map[string]any, len(metadata))
+	for k, v := range metadata {
+		stored[escapeNUL(k)] = storedValue(v)
+	}
+	return stored
 }
 
 func storedValue(value any) any {
 	switch value := value.(type) {
+	case string:
+		return escapeNUL(value)
 	case float64:
 		if value == 0 {
 			return json.Number("0") // -0 too
@@ -38,55 +50,39 @@ func storedValue(value any) any {
 	return value
 }
 
-// decodeNumbers is [json.Unmarshal] that keeps numbers as they are written.
+func escapeNUL(s string) string { return strings.ReplaceAll(s, "\x00", `\u0000`) }
+
+// decodeNumbers is [json.Unmarshal], but leaves numbers as they are written.
 func decodeNumbers(text []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	return d.Decode(v)
 }
 
-// merge merges patch into metadata, which may be nil, and returns it. Objects are merged deep, and
-// everything else replaces what was there, null included. What nobody expects: an object doesn't
-// replace a scalar or an array, unless that is empty.
+// merge merges patch into metadata, which may be nil, and returns it. An object is merged deep
+// into an object. Everything else replaces what is there, null included.
 func merge(metadata, patch map[string]any) map[string]any {
 	if metadata == nil {
 		metadata = map[string]any{}
 	}
 	for k, v := range patch {
-		old := metadata[k]
-		if object, ok := v.(map[string]any); ok && !isEmpty(old) {
-			if old, ok := old.(map[string]any); ok {
-				merge(old, object)
-			}
-			continue
+		object, isObject := v.(map[string]any)
+		old, wasObject := metadata[k].(map[string]any)
+		if isObject && wasObject {
+			merge(old, object)
+		} else {
+			metadata[k] = v
 		}
-		metadata[k] = v
 	}
 	return metadata
 }
 
-func isEmpty(value any) bool {
-	switch value := value.(type) {
-	case nil:
-		return true
-	case bool:
-		return !value
-	case string:
-		return value == ""
-	case json.Number:
-		return value == "0"
-	case []any:
-		return len(value) == 0
-	case map[string]any:
-		return len(value) == 0
-	}
-	return false
-}
-
-// merger returns what turns a record's metadata into the updated one, to be called under the lock with
-// which the record is written. With racy updates that is not so: then the metadata was read and merged
-// before, and what it is now doesn't matter.
-func (s *Server) merger(ctx context.Context, kind string, t *table, key string, patch map[string]any) func(map[string]any) map[string]any {
+// merger returns what turns a record's metadata into the updated one, to be called under the lock
+// with which the record is written. With racy updates the metadata was read and merged before, and
+// what it is when the record is written does not matter.
+func (s *Server) merger(
+	ctx context.Context, kind string, t *table, key string, patch map[string]any,
+) func(map[string]any) map[string]any {
 	if patch == nil {
 		return func(metadata map[string]any) map[string]any { return metadata }
 	}
@@ -106,14 +102,14 @@ func (s *Server) merger(ctx context.Context, kind string, t *table, key string, 
 	return func(map[string]any) map[string]any { return merged }
 }
 
-// A rendezvous lets two racy updates of one record meet between reading and writing: each has read
+// rendezvous lets two racy updates of one record meet between reading and writing: each has read
 // before either writes, so one is lost.
 type rendezvous struct {
 	mu      sync.Mutex
 	waiting map[string]chan struct{}
 }
 
-// meet returns when another call with the same record is there too, or soon.
+// meet returns when another call with the same record has come, or after a millisecond.
 func (v *rendezvous) meet(ctx context.Context, done <-chan struct{}, record string) {
 	v.mu.Lock()
 	if other, ok := v.waiting[record]; ok {
@@ -145,7 +141,7 @@ func (v *rendezvous) meet(ctx context.Context, done <-chan struct{}, record stri
 	}
 }
 
-// seedMetadata is a caller's metadata as the server has it after it came as JSON.
+// seedMetadata returns a caller's metadata as the server has it after it came as JSON.
 func seedMetadata[M ~map[string]any](metadata M) (map[string]any, error) {
 	if metadata == nil {
 		return nil, nil

@@ -1,12 +1,9 @@
 package zeptest_test
 
 import (
-	"bufio"
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -15,41 +12,28 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/zep-go/zep/internal/recording"
 	"github.com/zep-go/zep/zeptest"
 )
 
-// An exchange is one request to a real Zep v0.27.2, and what it answered.
-type exchange struct {
-	Scenario string
-	Step     string
-	Request  struct {
-		Method  string
-		Path    string // as sent, still escaped
-		Body    string
-		Headers map[string]string
-	}
-	Response struct {
-		Status  int
-		Headers map[string]string
-		Body    string
-	}
-}
-
-// TestReplay sends every recorded request, in the order of the recording, and wants the recorded answer:
-// the same status, headers and body, byte by byte, search results and embeddings included. These are the
-// exceptions:
+// TestReplay sends every recorded request, in the order of the recording, and wants the recorded
+// answer: the same status, headers and body, byte by byte, search results and embeddings included.
+// These are the exceptions:
 //
-//   - UUIDs and times to the microsecond differ in every run, so each recorded one stands for one replayed
-//     wherever it comes. (The zero UUID and the zero time are no such things.)
+//   - UUIDs and times differ in every run. Each recorded one stands for one replayed, wherever it
+//     comes, except the zero UUID and the zero time.
 //   - Bodies that were cut in the recording are compared up to there.
 //   - The recording has one Allow header where the server sends one a method, in any order.
-//   - The server of the scenario "auth" requires a key; all others were recorded with one open server.
+//   - The server of the scenario "auth" requires a key; all others were recorded with one open
+//     server.
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	open := newReplay(t)
 	locked := newReplay(t, zeptest.WithAPIKey("key"))
 	replayed := map[string]int{}
-	for _, x := range recordedExchanges(t) {
+	exchanges, err := recording.Read("../testdata/zep-v0.27.2.jsonl")
+	require.NoError(t, err)
+	for _, x := range exchanges {
 		replayed[x.Scenario]++
 		server := open
 		if x.Scenario == "auth" {
@@ -58,28 +42,21 @@ func TestReplay(t *testing.T) {
 		t.Run(x.Scenario+": "+x.Step, func(t *testing.T) { server.exchange(t, x) })
 	}
 	assert.Equal(t, map[string]int{
-		"health": 1, "users": 47, "user ids on the path": 27, "sessions": 16, "limits": 1, "auth": 3,
-		"memory": 17, "messages": 11, "search": 11, "collections": 16, "documents": 28,
+		"health":               1,
+		"users":                47,
+		"user ids on the path": 27,
+		"sessions":             16,
+		"limits":               1,
+		"auth":                 3,
+		"memory":               17,
+		"messages":             11,
+		"search":               11,
+		"collections":          16,
+		"documents":            28,
 	}, replayed)
 }
 
-func recordedExchanges(t *testing.T) []exchange {
-	f, err := os.Open("../testdata/zep-v0.27.2.jsonl")
-	require.NoError(t, err)
-	defer f.Close()
-	var exchanges []exchange
-	for d := json.NewDecoder(bufio.NewReader(f)); ; {
-		var x exchange
-		err := d.Decode(&x)
-		if err == io.EOF {
-			return exchanges
-		}
-		require.NoError(t, err)
-		exchanges = append(exchanges, x)
-	}
-}
-
-// A replay remembers which of its server's UUIDs and times stands for which recorded one.
+// replay remembers which UUID and time of its server stands for which recorded one.
 type replay struct {
 	url       *url.URL
 	transport *http.Transport
@@ -88,7 +65,7 @@ type replay struct {
 }
 
 func newReplay(t *testing.T, opts ...zeptest.Option) *replay {
-	s := newServer(t, append(opts, zeptest.WithVersion("dev-n/a (n/a)"))...)
+	s := newServer(t, append(opts, zeptest.WithServerVersion("dev-n/a (n/a)"))...)
 	u, err := url.Parse(s.URL)
 	require.NoError(t, err)
 	transport := &http.Transport{DisableCompression: true}
@@ -96,10 +73,10 @@ func newReplay(t *testing.T, opts ...zeptest.Option) *replay {
 	return &replay{u, transport, map[string]string{}, map[string]string{}}
 }
 
-func (p *replay) exchange(t *testing.T, x exchange) {
+func (p *replay) exchange(t *testing.T, x recording.Exchange) {
 	req := &http.Request{
 		Method: x.Request.Method,
-		// An opaque URL is sent as it is, whatever its escaping.
+		// An opaque URL is sent as it is, however it is escaped.
 		URL:    &url.URL{Scheme: "http", Host: p.url.Host, Opaque: p.translate(x.Request.Path)},
 		Header: http.Header{},
 	}
@@ -123,26 +100,28 @@ func (p *replay) exchange(t *testing.T, x exchange) {
 			assert.Equal(t, want == "close", resp.Close, name)
 			continue
 		}
-		// One of several: the recording has one Allow, and the server sends one a method, in any order.
+		// The recording has one Allow header, and the server sends one a method, in any order.
 		assert.Contains(t, resp.Header.Values(name), want, name)
 	}
 	p.compareBody(t, x.Response.Body, string(body))
 }
 
-// volatile matches what differs in every run: UUIDs, and times to the microsecond. The zero UUID and the
-// zero time are no such things.
-var volatile = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}` +
-	`|20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z`)
+// volatile matches what differs in every run: UUIDs, and times to the microsecond, except the zero
+// UUID and the zero time.
+var volatile = regexp.MustCompile(
+	`[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}` +
+		`|20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z`)
 
-// compareBody compares byte by byte, except that each recorded UUID and time must be the same replayed
-// one wherever it comes, and the other way round.
+// compareBody compares byte by byte, except that each recorded UUID and time must be the same
+// replayed one wherever it comes, and the other way round.
 func (p *replay) compareBody(t *testing.T, recorded, replayed string) {
 	if prefix, cut := strings.CutSuffix(recorded, "…"); cut {
 		require.GreaterOrEqual(t, len(replayed), len(prefix))
 		recorded, replayed = prefix, replayed[:len(prefix)]
 	}
 	want, got := volatile.FindAllString(recorded, -1), volatile.FindAllString(replayed, -1)
-	require.Equal(t, volatile.ReplaceAllString(recorded, "*"), volatile.ReplaceAllString(replayed, "*"))
+	require.Equal(t, volatile.ReplaceAllString(recorded, "*"),
+		volatile.ReplaceAllString(replayed, "*"))
 	for i := range want {
 		if _, ok := p.replayed[want[i]]; !ok {
 			assert.NotContains(t, p.recorded, got[i], "stands for two recorded values")
@@ -164,8 +143,8 @@ func (p *replay) translate(request string) string {
 
 var shortened = regexp.MustCompile(`^(.*)…\((\d+) bytes\)$`)
 
-// restored is a request's body at the length that it had before it was shortened for the recording,
-// which is a string of one letter at the end of an object in an object.
+// restored returns a request's body at the length that it had before it was shortened for the
+// recording. What was shortened is a string of one letter, at the end of a nested object.
 func restored(body string) string {
 	m := shortened.FindStringSubmatch(body)
 	if m == nil {

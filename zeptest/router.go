@@ -1,6 +1,8 @@
 package zeptest
 
 import (
+	"errors"
+	"maps"
 	"net/http"
 	"path"
 	"slices"
@@ -12,7 +14,7 @@ const (
 	healthPath = "/healthz"
 )
 
-// A route is one method of one path. Its template is relative to the base path, with names in braces
+// route is one method of one path. Its template is relative to the base path, with names in braces
 // for the values that the handler reads with [http.Request.PathValue].
 type route struct {
 	method   string
@@ -20,8 +22,8 @@ type route struct {
 	handle   func(*http.Request) (answer, error)
 }
 
-// matched is what the router makes of a request's path: the routes of that path, one a method. They
-// share a template, since no path of Zep's matches two.
+// matched is what the router finds for a request's path: the routes of that path, one a method.
+// They share a template, since no path of Zep matches two.
 type matched struct {
 	inAPI  bool // below the base path, where authentication comes before everything else
 	routes []route
@@ -36,9 +38,9 @@ func (m matched) template() string {
 	return m.routes[0].template
 }
 
-// match finds the routes of a request's path. Zep cleans the path first, and takes it as it was
-// escaped if the client escaped it in another way than Go does by default: then the values are still
-// escaped when they are looked up, and name nothing.
+// match finds the routes of a request's path. Zep cleans the path first. If the client escaped it
+// in another way than Go does by default, Zep takes it as it was escaped: the values are then
+// looked up in their escaped form, and not found.
 func (s *Server) match(r *http.Request) matched {
 	if isHealthCheck(r) {
 		return matched{routes: []route{{template: healthPath}}}
@@ -83,54 +85,70 @@ func matchTemplate(template string, segments []string) (values []string, ok bool
 
 func isName(segment string) bool { return strings.HasPrefix(segment, "{") }
 
-// isHealthCheck looks at the path as it is, not cleaned, and in any case: so does Zep.
+// isHealthCheck looks at the path as it is, not cleaned, in upper or lower case, as Zep does.
 func isHealthCheck(r *http.Request) bool {
-	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.EqualFold(r.URL.Path, healthPath)
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
+		strings.EqualFold(r.URL.Path, healthPath)
 }
 
-// methods are those that Zep's router knows. Others get 405 wherever they go, before authentication.
+// methods are those that Zep's router knows. Any other gets 405 on every path, before
+// authentication.
 var methods = []string{
 	http.MethodConnect, http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodOptions,
 	http.MethodPatch, http.MethodPost, http.MethodPut, http.MethodTrace,
 }
 
-// route answers a request with the route of its method.
-func (s *Server) route(w http.ResponseWriter, r *http.Request, m matched) {
-	w.Header().Set("X-Zep-Version", s.version)
+// answer handles a request with the route of its method.
+func (s *Server) answer(r *http.Request, m matched) answer {
+	a := s.handle(r, m)
+	header := http.Header{"X-Zep-Version": {s.version.header}}
+	maps.Copy(header, a.header)
+	a.header = header
+	return a
+}
+
+func (s *Server) handle(r *http.Request, m matched) answer {
 	switch {
 	case m.template() == healthPath:
-		w.Header().Set("Content-Type", "text/plain")
-		_, _ = w.Write([]byte("."))
-		return
+		return answer{
+			status: http.StatusOK,
+			header: http.Header{"Content-Type": {"text/plain"}},
+			body:   [][]byte{[]byte(".")},
+		}
 	case !slices.Contains(methods, r.Method):
-		w.WriteHeader(http.StatusMethodNotAllowed)
-		return
-	case m.inAPI && !s.authorized(w, r):
-		return
-	case len(m.routes) == 0:
-		s.writeUnknownPath(w)
-		return
+		return answer{status: http.StatusMethodNotAllowed}
+	case m.inAPI && s.apiKey != "":
+		if err := s.authorize(r); err != nil {
+			return errorAnswer(err)
+		}
+	}
+	if len(m.routes) == 0 {
+		return s.unknownPath()
 	}
 
 	i := slices.IndexFunc(m.routes, func(route route) bool { return route.method == r.Method })
 	if i < 0 {
+		var allow []string
 		for _, route := range m.routes {
-			w.Header().Add("Allow", route.method)
+			allow = append(allow, route.method)
 		}
-		w.WriteHeader(http.StatusMethodNotAllowed)
-		return
+		return answer{status: http.StatusMethodNotAllowed, header: http.Header{"Allow": allow}}
 	}
 	setPathValues(r, m)
 	a, err := m.routes[i].handle(r)
-	if err != nil {
-		writeError(w, err)
-		return
+	switch {
+	case errors.Is(err, errNoAnswer):
+		panic(http.ErrAbortHandler)
+	case err != nil:
+		failed := errorAnswer(err)
+		failed.release = a.release
+		return failed
 	}
-	a.writeTo(w)
+	return a
 }
 
-// setPathValues gives the handler the values of the path. PostgreSQL's text has no NUL byte, and
-// Zep's database driver drops it without a word.
+// setPathValues gives the handler the values of the path. A text in PostgreSQL cannot have a NUL
+// byte, and Zep's database driver drops it silently.
 func setPathValues(r *http.Request, m matched) {
 	values := m.values
 	for _, segment := range strings.Split(m.template(), "/") {
@@ -143,22 +161,17 @@ func setPathValues(r *http.Request, m matched) {
 
 func dropNUL(s string) string { return strings.ReplaceAll(s, "\x00", "") }
 
-// authorized checks the bearer token, and answers the request itself if it isn't the right one.
-func (s *Server) authorized(w http.ResponseWriter, r *http.Request) bool {
-	if s.apiKey == "" {
-		return true
-	}
+// authorize checks the bearer token.
+func (s *Server) authorize(r *http.Request) error {
 	const scheme = "Bearer "
 	token := r.Header.Get("Authorization")
 	switch {
 	case len(token) <= len(scheme) || !strings.EqualFold(token[:len(scheme)], scheme):
-		http.Error(w, "no token found", http.StatusUnauthorized)
+		return &statusError{http.StatusUnauthorized, "no token found"}
 	case token[len(scheme):] != s.apiKey:
-		http.Error(w, "token is unauthorized", http.StatusUnauthorized)
-	default:
-		return true
+		return &statusError{http.StatusUnauthorized, "token is unauthorized"}
 	}
-	return false
+	return nil
 }
 
 // notFoundPage begins as the page of Zep's web interface does.
@@ -178,14 +191,15 @@ const notFoundPage = `<html class="h-full">
 </html>
 `
 
-// writeUnknownPath answers a request for a path that the server doesn't have. Not to be confused with
-// a resource that isn't there: that is a plain "not found".
-func (s *Server) writeUnknownPath(w http.ResponseWriter) {
+// unknownPath is the answer for a path that the server does not have. A record that is not there
+// has another: a plain "not found".
+func (s *Server) unknownPath() answer {
 	if !s.webUI {
-		http.Error(w, "404 page not found", http.StatusNotFound)
-		return
+		return textAnswer(http.StatusNotFound, "404 page not found")
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(http.StatusNotFound)
-	_, _ = w.Write([]byte(notFoundPage))
+	return answer{
+		status: http.StatusNotFound,
+		header: http.Header{"Content-Type": {"text/html; charset=utf-8"}},
+		body:   [][]byte{[]byte(notFoundPage)},
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"slices"
 	"time"
@@ -17,14 +16,13 @@ const mmr = "mmr"
 const (
 	defaultLambda = 0.5
 
-	// mmrPool is how many times the limit MMR picks its results from, and mmrPoolMin the least number.
+	// mmrPool is how many times the limit MMR picks its results from, and mmrPoolMin the least
+	// number.
 	mmrPool    = 2
 	mmrPoolMin = 10
 )
 
-var errVectorWidth = errors.New("query embedding width does not match embedding vector width")
-
-// storageError is an error as Zep's store words it.
+// storageError wraps an error as Zep's store does.
 func storageError(message string, err error) error {
 	if errors.Is(err, errPanic) {
 		return err
@@ -32,7 +30,7 @@ func storageError(message string, err error) error {
 	return fmt.Errorf("storage error: %s (original error: %w)", message, err)
 }
 
-// A memorySearchResult has a message or a summary. Its dist is no distance: 1 is the nearest.
+// memorySearchResult has a message or a summary. Its dist is not a distance: 1 is the nearest.
 type memorySearchResult struct {
 	Message   json.RawMessage `json:"message"`
 	Summary   *summary        `json:"summary"`
@@ -40,6 +38,14 @@ type memorySearchResult struct {
 	Embedding []float32       `json:"embedding"`
 
 	createdAt time.Time
+}
+
+// ratedFor returns the result with the likeness to a query, if there is one.
+func (r memorySearchResult) ratedFor(query []float32) memorySearchResult {
+	if query != nil {
+		r.Dist = float64(innerProduct(query, r.Embedding))
+	}
+	return r
 }
 
 func (s *Server) searchMemory(r *http.Request) (answer, error) {
@@ -70,7 +76,7 @@ func (s *Server) searchMemory(r *http.Request) (answer, error) {
 	}
 	var query []float32
 	if req.Text != "" {
-		query = embed(req.Text)
+		query = embed(req.Text, s.store.dimensions)
 	}
 
 	s.store.mu.RLock()
@@ -78,41 +84,49 @@ func (s *Server) searchMemory(r *http.Request) (answer, error) {
 	if req.SearchScope == "summary" {
 		find = s.store.findSummaries
 	}
-	results, err := find(r.PathValue("sessionId"), query, where, dates)
+	results := find(r.PathValue("sessionId"), query, where, dates)
 	s.store.mu.RUnlock()
-	if err != nil {
-		return answer{}, memoryFilterError(err)
+	sortMemory(results, query != nil)
+	if len(results) == 0 && s.version.searchesFindOr404() {
+		return answer{}, errNotFound
 	}
-
-	slices.SortStableFunc(results, func(a, b memorySearchResult) int {
-		if query == nil {
-			return b.createdAt.Compare(a.createdAt)
-		}
-		return cmp.Compare(b.Dist, a.Dist)
-	})
 	if limit == 0 {
 		limit = 10
 	}
 	if req.SearchType != mmr {
-		results = firstOf(results, limit)
+		results = firstOf(results, sqlLimit(limit))
 		for i := range results {
 			results[i].Embedding = nil
 		}
 		return jsonAnswer(results)
 	}
-	results = firstOf(results, max(multiplied(limit, mmrPool), mmrPoolMin))
-	ranked, err := rankedByRelevance(results, func(r memorySearchResult) []float32 { return r.Embedding }, query, req.MMRLambda, limit)
+	results = firstOf(results, sqlLimit(max(mmrPool*limit, mmrPoolMin)))
+	embedding := func(r memorySearchResult) []float32 { return r.Embedding }
+	ranked, err := rankedByRelevance(results, embedding, query, req.MMRLambda, limit)
 	if err != nil {
-		return answer{}, storageError("error applying mmr", storageError("error applying mmr", err))
+		return answer{}, storageError("error applying mmr",
+			storageError("error applying mmr", err))
 	}
 	return jsonAnswer(ranked)
+}
+
+// sortMemory sorts results by their likeness to the query, best first, or without one by their
+// time, latest first.
+func sortMemory(results []memorySearchResult, byDist bool) {
+	slices.SortStableFunc(results, func(a, b memorySearchResult) int {
+		if byDist {
+			return cmp.Compare(b.Dist, a.Dist)
+		}
+		return b.createdAt.Compare(a.createdAt)
+	})
 }
 
 func parseMemoryFilter(metadata map[string]any) (clauses, period, error) {
 	where, err := compileWhere(metadata)
 	var noWhere *whereError
 	if errors.As(err, &noWhere) {
-		return nil, period{}, storageError("error applying metadata filter", storageError("error unmarshalling metadata", err))
+		return nil, period{}, storageError("error applying metadata filter",
+			storageError("error unmarshalling metadata", err))
 	}
 	var dates period
 	if err == nil {
@@ -128,9 +142,11 @@ func memoryFilterError(err error) error {
 	return storageError("memory searchMemory failed", fmt.Errorf("error scanning: %w", err))
 }
 
-// findMessages finds a session's messages that are embedded and that pass the filter: without an
-// embedding Zep finds none, even if only metadata is searched for. The caller holds the lock.
-func (s *store) findMessages(sessionID string, query []float32, where clauses, dates period) ([]memorySearchResult, error) {
+// findMessages finds a session's messages that are embedded and that pass the filter. Zep finds no
+// message without an embedding, not even by metadata. The caller holds the lock.
+func (s *store) findMessages(
+	sessionID string, query []float32, where clauses, dates period,
+) []memorySearchResult {
 	found := []memorySearchResult{}
 	for _, key := range s.messagesOf[sessionID] {
 		if s.unembedded[key] {
@@ -139,42 +155,36 @@ func (s *store) findMessages(sessionID string, query []float32, where clauses, d
 		raw := s.messages.byKey[key]
 		var m message
 		raw.decode(&m)
-		holds, err := where.hold(m.Metadata)
-		if err != nil {
-			return nil, err
-		}
-		if holds && dates.has(m.CreatedAt) {
-			result := memorySearchResult{Message: raw.json, Embedding: embed(m.Content), createdAt: m.CreatedAt}
-			if query != nil {
-				result.Dist = float64(innerProduct(query, result.Embedding))
-			}
-			found = append(found, result)
+		if where.hold(m.Metadata) && dates.has(m.CreatedAt) {
+			found = append(found, memorySearchResult{
+				Message:   raw.json,
+				Embedding: embed(m.Content, s.dimensions),
+				createdAt: m.CreatedAt,
+			}.ratedFor(query))
 		}
 	}
-	return found, nil
+	return found
 }
 
 // findSummaries finds a session's summaries. The caller holds the lock.
-func (s *store) findSummaries(sessionID string, query []float32, where clauses, dates period) ([]memorySearchResult, error) {
+func (s *store) findSummaries(
+	sessionID string, query []float32, where clauses, dates period,
+) []memorySearchResult {
 	found := []memorySearchResult{}
 	for _, summarized := range s.summariesOf[sessionID] {
-		holds, err := where.hold(summarized.Metadata)
-		if err != nil {
-			return nil, err
-		}
-		if holds && dates.has(summarized.CreatedAt) {
+		if where.hold(summarized.Metadata) && dates.has(summarized.CreatedAt) {
 			summarized.RecentMessageUUID = nilUUID // Zep leaves it out of this query
-			result := memorySearchResult{Summary: &summarized, Embedding: embed(summarized.Content), createdAt: summarized.CreatedAt}
-			if query != nil {
-				result.Dist = float64(innerProduct(query, result.Embedding))
-			}
-			found = append(found, result)
+			found = append(found, memorySearchResult{
+				Summary:   &summarized,
+				Embedding: embed(summarized.Content, s.dimensions),
+				createdAt: summarized.CreatedAt,
+			}.ratedFor(query))
 		}
 	}
-	return found, nil
+	return found
 }
 
-// firstOf are the first results, or all if the limit isn't positive.
+// firstOf returns the first results, or all if the limit is not positive.
 func firstOf[T any](results []T, limit int64) []T {
 	if limit > 0 && limit < int64(len(results)) {
 		return results[:limit]
@@ -182,30 +192,35 @@ func firstOf[T any](results []T, limit int64) []T {
 	return results
 }
 
-// multiplied is n times a small factor, or as much as there can be.
-func multiplied(n, factor int64) int64 {
-	if n > math.MaxInt64/factor {
-		return math.MaxInt64
-	}
-	return n * factor
-}
-
-// rankedByRelevance picks results by their marginal relevance. Without a query that can't be done.
-func rankedByRelevance[T any](results []T, vector func(T) []float32, query []float32, lambda float32, limit int64) ([]T, error) {
+// rankedByRelevance picks results by their marginal relevance. All must have vectors as long as
+// the query.
+func rankedByRelevance[T any](
+	results []T, vector func(T) []float32, query []float32, lambda float32, limit int64,
+) ([]T, error) {
 	ranked := []T{}
 	if limit <= 0 || len(results) == 0 {
 		return ranked, nil
 	}
 	vectors := make([][]float32, len(results))
 	for i, result := range results {
-		if vectors[i] = vector(result); len(vectors[i]) != len(query) {
-			return nil, errVectorWidth
+		vectors[i] = vector(result)
+		switch width := len(vectors[i]); {
+		case width == len(query):
+		case i == 0:
+			return nil, errors.New("query embedding width does not match embedding vector width")
+		default:
+			return nil, fmt.Errorf("vector lengths do not match: %d != %d", len(query), width)
 		}
 	}
 	if lambda == 0 {
 		lambda = defaultLambda
 	}
-	for _, i := range marginalRelevance(query, vectors, float64(lambda), int(min(limit, int64(len(results))))) {
+	n := int(min(limit, int64(len(results))))
+	order, err := marginalRelevance(query, vectors, float64(lambda), n)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range order {
 		ranked = append(ranked, results[i])
 	}
 	return ranked, nil

@@ -1,8 +1,11 @@
 package zeptest
 
 import (
+	"fmt"
+	"io"
+	"log"
+	"net"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"sync"
 	"time"
@@ -10,23 +13,25 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// maxBodyBytes is the largest request body that Zep takes unless configured otherwise.
-const maxBodyBytes = 5 << 20
-
 // Server is a Zep server in memory. Make one with [NewServer]. It is safe for concurrent use.
 type Server struct {
 	// URL is the server's address, such as http://127.0.0.1:41234, without a trailing slash.
 	URL string
 
 	apiKey  string
-	version string
+	version serverVersion
 	webUI   bool
 	racy    bool
+	sticky  bool
 
-	http   *httptest.Server
-	routes []route
+	http     *http.Server
+	listener net.Listener
+	served   chan struct{}  // closed when no connection is accepted any more
+	conns    sync.WaitGroup // the accepted connections that are not closed
+	routes   []route
 
 	store  store
+	locks  locks
 	race   rendezvous
 	faults faultQueue
 	log    requestLog
@@ -36,21 +41,24 @@ type Server struct {
 }
 
 // NewServer starts a server on a free loopback port. Close it when done. Like
-// [net/http/httptest.NewServer], it panics if no port can be had.
+// [net/http/httptest.NewServer], it panics if there is no free port.
 func NewServer(opts ...Option) *Server {
 	s := &Server{
-		version: "0.27.2-abc1234 (2024-05-01T12:00:00Z)",
+		version: newestVersion,
 		webUI:   true,
+		served:  make(chan struct{}),
 		store:   newStore(),
+		locks:   newLocks(),
 		done:    make(chan struct{}),
 	}
 	for _, opt := range opts {
 		opt(s)
 	}
-	s.routes = slices.Concat(s.userRoutes(), s.sessionRoutes(), s.memoryRoutes(), s.messageRoutes(),
+	s.store.version = s.version
+	s.routes = slices.Concat(s.userRoutes(), s.sessionRoutes(), s.memoryRoutes(),
+		s.messageRoutes(),
 		s.collectionRoutes(), s.documentRoutes())
-	s.http = httptest.NewServer(s)
-	s.URL = s.http.URL
+	s.serve()
 	return s
 }
 
@@ -61,14 +69,15 @@ func (s *Server) Client(opts ...zep.Option) (*zep.Client, error) {
 	return zep.NewClient(slices.Concat(own, opts)...)
 }
 
-// Close stops the server. Requests that are still under way are cut off, delayed ones too, so it does
-// not wait for them. A second call does nothing.
+// Close stops the server. It cuts off the requests that are under way, delayed ones too, and does
+// not wait for any client. A second call does nothing.
 func (s *Server) Close() {
 	s.closeOnce.Do(func() {
 		close(s.done)
-		// Without this, Close would wait for a client that has sent half a body.
-		s.http.CloseClientConnections()
-		s.http.Close()
+		_ = s.listener.Close()
+		<-s.served // now all accepted connections are known to the http.Server
+		_ = s.http.Close()
+		s.conns.Wait()
 	})
 }
 
@@ -79,17 +88,48 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	template := routes.template()
 	s.log.add(r, template)
 
-	r = r.WithContext(r.Context()) // a copy: the caller's request isn't ours to change
+	r = r.WithContext(r.Context()) // a copy: the caller's request is not changed
 	r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
-	handle := func(w http.ResponseWriter, r *http.Request) { s.route(w, r, routes) }
 	if f, ok := s.faults.next(r.Method, template); ok {
-		s.fail(w, r, f, handle)
+		s.fail(w, r, routes, f)
 		return
 	}
-	handle(w, r)
+	a := s.answer(r, routes)
+	a.writeTo(w)
 }
 
-// wait waits for d, and says whether it passed: the client may give up, or the server be closed.
+// maxBodyBytes is the largest request body that Zep takes unless configured otherwise.
+const maxBodyBytes = 5 << 20
+
+// serve listens on a free loopback port and answers what comes there.
+func (s *Server) serve() {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		if listener, err = net.Listen("tcp6", "[::1]:0"); err != nil {
+			panic(fmt.Sprintf("zeptest: no free loopback port: %v", err))
+		}
+	}
+	s.listener = listener
+	s.URL = "http://" + listener.Addr().String()
+	s.http = &http.Server{
+		Handler:  s,
+		ErrorLog: log.New(io.Discard, "", 0),
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			switch state {
+			case http.StateNew:
+				s.conns.Add(1)
+			case http.StateClosed:
+				s.conns.Done()
+			}
+		},
+	}
+	go func() {
+		defer close(s.served)
+		_ = s.http.Serve(listener)
+	}()
+}
+
+// wait waits for d, and says whether it passed: the client may leave, or the server be closed.
 func (s *Server) wait(r *http.Request, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -9,6 +9,32 @@ import (
 	"github.com/zep-go/zep"
 )
 
+// SeedSessions adds n sessions without going through HTTP. It calls session with 0 to n-1 to get
+// them. It stops at the first that the API would refuse, and returns why.
+func (s *Server) SeedSessions(n int, session func(i int) zep.CreateSessionRequest) error {
+	for i := range n {
+		if err := s.seedSession(session(i)); err != nil {
+			return fmt.Errorf("zeptest: seeding session %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (s *Server) seedSession(req zep.CreateSessionRequest) error {
+	metadata, err := seedMetadata(req.Metadata)
+	if err != nil {
+		return err
+	}
+	v := session{SessionID: req.SessionID, Metadata: metadata}
+	if req.UserID != "" {
+		v.UserID = &req.UserID
+	}
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	_, err = s.store.addSession(v)
+	return err
+}
+
 func (s *Server) sessionRoutes() []route {
 	return []route{
 		{http.MethodGet, "/sessions", s.listSessions},
@@ -24,7 +50,7 @@ type session struct {
 	ID        int64          `json:"id"`
 	CreatedAt time.Time      `json:"created_at"`
 	UpdatedAt time.Time      `json:"updated_at"`
-	DeletedAt *time.Time     `json:"deleted_at"` // null even of a deleted session: those are never sent
+	DeletedAt *time.Time     `json:"deleted_at"` // null: deleted sessions are never sent
 	SessionID string         `json:"session_id"`
 	Metadata  map[string]any `json:"metadata"`
 	UserID    *string        `json:"user_id"`
@@ -95,19 +121,31 @@ func (s *Server) getSession(r *http.Request) (answer, error) {
 // messages.
 func (s *Server) updateSession(r *http.Request) (answer, error) {
 	type UpdateSessionRequest struct {
-		SessionID string         `json:"session_id"` // the path's is taken
+		SessionID string         `json:"session_id"` // ignored: that of the path counts
 		Metadata  map[string]any `json:"metadata"`
 	}
 	var req UpdateSessionRequest
 	if err := decodeJSON(r, &req); err != nil {
 		return answer{}, err
 	}
-	if req.Metadata != nil && len(req.Metadata) == 0 {
+	sessionID := r.PathValue("sessionId")
+	release, err := s.lock(r, sessionLock, sessionID, req.Metadata)
+	if err != nil {
+		return answer{}, err
+	}
+	a, err := s.mergeSession(r, sessionID, req.Metadata)
+	a.release = release
+	return a, err
+}
+
+func (s *Server) mergeSession(
+	r *http.Request, sessionID string, metadata map[string]any,
+) (answer, error) {
+	if metadata != nil && len(metadata) == 0 {
 		return answer{}, fmt.Errorf("failed to merge session metadata: %w", errEmptyMetadata)
 	}
-	delete(req.Metadata, "system") // Zep keeps it to itself
-	sessionID := r.PathValue("sessionId")
-	merge := s.merger(r.Context(), "session", s.store.sessions, sessionID, asStored(req.Metadata))
+	delete(metadata, systemKey)
+	merge := s.merger(r.Context(), "session", s.store.sessions, sessionID, asStored(metadata))
 
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()
@@ -133,7 +171,8 @@ func (s *Server) deleteSession(r *http.Request) (answer, error) {
 	return okAnswer, nil
 }
 
-// deleteSession soft-deletes a session with what it has, and says whether there was one. The caller holds the lock.
+// deleteSession soft-deletes a session with what it has, and says whether there was one. The
+// caller holds the lock.
 func (s *store) deleteSession(sessionID string) bool {
 	found, exists := s.sessions.get(sessionID)
 	if !exists {
@@ -147,30 +186,21 @@ func (s *store) deleteSession(sessionID string) bool {
 	return true
 }
 
-func (s *Server) listSessions(r *http.Request) (answer, error) { return s.list(r, s.store.sessions) }
-
-// SeedSessions adds n sessions, made by calling session with 0 to n-1, without going through HTTP. It
-// stops at the first that the API would refuse, and returns why.
-func (s *Server) SeedSessions(n int, session func(i int) zep.CreateSessionRequest) error {
-	for i := range n {
-		if err := s.seedSession(session(i)); err != nil {
-			return fmt.Errorf("zeptest: seeding session %d: %w", i, err)
+// removeSession removes a session for good, with what it has and had. The caller holds the lock.
+func (s *store) removeSession(sessionID string) {
+	for _, keys := range [][]string{s.messagesOf[sessionID], s.deletedMessagesOf[sessionID]} {
+		for _, key := range keys {
+			s.messages.remove(s.messages.byKey[key])
+			delete(s.unembedded, key)
 		}
 	}
-	return nil
+	delete(s.messagesOf, sessionID)
+	delete(s.deletedMessagesOf, sessionID)
+	delete(s.summariesOf, sessionID)
+	s.sessions.remove(s.sessions.byKey[sessionID])
 }
 
-func (s *Server) seedSession(req zep.CreateSessionRequest) error {
-	metadata, err := seedMetadata(req.Metadata)
-	if err != nil {
-		return err
-	}
-	v := session{SessionID: req.SessionID, Metadata: metadata}
-	if req.UserID != "" {
-		v.UserID = &req.UserID
-	}
-	s.store.mu.Lock()
-	defer s.store.mu.Unlock()
-	_, err = s.store.addSession(v)
-	return err
+func (s *Server) listSessions(r *http.Request) (answer,
+	error) {
+	return s.list(r, s.store.sessions)
 }

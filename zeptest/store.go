@@ -11,43 +11,50 @@ import (
 	"time"
 )
 
-// The store is the database: one table a resource, and one lock for them all, because deleting a user
-// touches its sessions, and deleting a session its messages. Rows are never changed, only replaced:
-// what was read under the lock may be sent without it. Collections and documents are no rows, and stay
-// under the lock.
+// store is the database: one table a resource, and one lock for them all, because deleting a user
+// touches its sessions, and deleting a session its messages. Rows are never changed, only
+// replaced: what was read under the lock may be sent without it. Collections and documents are not
+// rows, and are only read and sent under the lock.
 type store struct {
 	mu       sync.RWMutex
 	users    *table
 	sessions *table
 	messages *table
-	// sessionsOf has the session ids of each user id, in the order of their creation.
+	// sessionsOf has the session ids of each user id, deleted ones too, in the order of their
+	// creation.
 	sessionsOf map[string][]string
 	// messagesOf and summariesOf have what each session id has, in order, deleted ones aside.
-	messagesOf  map[string][]string // UUIDs
-	summariesOf map[string][]summary
-	collections map[string]*collection
-	writes      int64 // see place
-	lastTime    time.Time
+	messagesOf        map[string][]string // UUIDs
+	deletedMessagesOf map[string][]string
+	summariesOf       map[string][]summary
+	collections       map[string]*collection
+	writes            int64 // see place
+	lastTime          time.Time
 
+	version    serverVersion
+	dimensions int             // of the embeddings that the server makes
 	delayed    bool            // embeddings wait for Enrich
 	unembedded map[string]bool // UUIDs of messages that do
 }
 
 func newStore() store {
 	return store{
-		users:       newTable(),
-		sessions:    newTable(),
-		messages:    newTable(),
-		sessionsOf:  map[string][]string{},
-		messagesOf:  map[string][]string{},
-		summariesOf: map[string][]summary{},
-		collections: map[string]*collection{},
-		unembedded:  map[string]bool{},
+		users:             newTable(),
+		sessions:          newTable(),
+		messages:          newTable(),
+		sessionsOf:        map[string][]string{},
+		messagesOf:        map[string][]string{},
+		deletedMessagesOf: map[string][]string{},
+		summariesOf:       map[string][]summary{},
+		collections:       map[string]*collection{},
+		version:           newestVersion,
+		dimensions:        defaultDimensions,
+		unembedded:        map[string]bool{},
 	}
 }
 
-// now is the time to stamp a record with, in microseconds as PostgreSQL has it. It never gives the
-// same time twice, so that an update always shows. The caller holds the lock.
+// now returns the time for a record that is written, in microseconds as PostgreSQL has it. It
+// never returns the same time twice, so that an update always shows. The caller holds the lock.
 func (s *store) now() time.Time {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	if !now.After(s.lastTime) {
@@ -57,32 +64,33 @@ func (s *store) now() time.Time {
 	return now
 }
 
-// A row is a record as it is sent. Kept as JSON, a million of them fit in memory, and a page costs
-// little more than copying it.
+// row is a record in the form in which it is sent. As JSON, a million of them fit in memory, and a
+// page costs little more than copying it.
 type row struct {
 	id      int64
-	key     string // the caller's id of it: user_id, session_id; a message's UUID
+	key     string // user_id, session_id, or a message's UUID
 	parent  string // a message's session_id
 	json    []byte
-	deleted bool // softly: still there, but neither found nor listed
+	deleted bool // softly: it is there, but neither found nor listed
 }
 
 func newRow(id int64, key string, record any) *row {
 	text, err := json.Marshal(record)
 	if err != nil {
-		panic(fmt.Sprintf("zeptest: a record that was decoded from JSON can't be encoded: %v", err))
+		panic(fmt.Sprintf("zeptest: a record that was decoded from JSON cannot be encoded: %v",
+			err))
 	}
 	return &row{id: id, key: key, json: text}
 }
 
-// decode fills record with what newRow was given, numbers as they were written.
+// decode fills record with what newRow was given, with numbers as they were written.
 func (r *row) decode(record any) {
 	if err := decodeNumbers(r.json, record); err != nil {
-		panic(fmt.Sprintf("zeptest: a kept record can't be decoded: %v", err))
+		panic(fmt.Sprintf("zeptest: a stored record cannot be decoded: %v", err))
 	}
 }
 
-// A table has rows by key, and by id for paging. The store's lock guards it.
+// table has rows by key, and by id for paging. The store's lock guards it.
 type table struct {
 	sequence int64
 	byKey    map[string]*row
@@ -97,7 +105,7 @@ type entry struct {
 
 func newTable() *table { return &table{byKey: map[string]*row{}} }
 
-// nextID takes an id from the sequence. A failed insert takes one too: that is where gaps come from.
+// nextID takes an id from the sequence. A failed insert takes one too, which leaves a gap.
 func (t *table) nextID() int64 {
 	t.sequence++
 	return t.sequence
@@ -133,13 +141,15 @@ func (t *table) remove(r *row) {
 	}
 }
 
-// search is the place of the first entry whose id is at least id.
+// search returns the place of the first entry whose id is at least id.
 func (t *table) search(id int64) int {
-	i, _ := slices.BinarySearchFunc(t.byID, id, func(e entry, id int64) int { return cmp.Compare(e.id, id) })
+	i, _ := slices.BinarySearchFunc(t.byID, id, func(e entry, id int64) int {
+		return cmp.Compare(e.id, id)
+	})
 	return i
 }
 
-// page lists the rows after the cursor, at most limit of them, or all if limit isn't positive.
+// page returns the rows after the cursor, at most limit of them, or all if limit is not positive.
 func (t *table) page(cursor, limit int64) []*row {
 	if cursor == math.MaxInt64 {
 		return nil
@@ -156,10 +166,10 @@ func (t *table) page(cursor, limit int64) []*row {
 	return rows
 }
 
-// newUUID makes a random (version 4) UUID.
+// newUUID returns a random (version 4) UUID.
 func newUUID() string {
 	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails where Go's runtime could start
+	_, _ = rand.Read(b[:])
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])

@@ -8,6 +8,32 @@ import (
 	"github.com/zep-go/zep"
 )
 
+// SeedUsers adds n users without going through HTTP. It calls user with 0 to n-1 to get them. It
+// stops at the first that the API would refuse, and returns why.
+func (s *Server) SeedUsers(n int, user func(i int) zep.CreateUserRequest) error {
+	for i := range n {
+		if err := s.seedUser(user(i)); err != nil {
+			return fmt.Errorf("zeptest: seeding user %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (s *Server) seedUser(req zep.CreateUserRequest) error {
+	metadata, err := seedMetadata(req.Metadata)
+	if err != nil {
+		return err
+	}
+	_, err = s.store.addUser(user{
+		UserID:    req.UserID,
+		Email:     req.Email,
+		FirstName: req.FirstName,
+		LastName:  req.LastName,
+		Metadata:  metadata,
+	})
+	return err
+}
+
 func (s *Server) userRoutes() []route {
 	return []route{
 		{http.MethodGet, "/user", s.listUsers},
@@ -88,23 +114,37 @@ func (s *Server) getUser(r *http.Request) (answer, error) {
 	return rowAnswer(http.StatusOK, found), nil
 }
 
+// updateUserRequest is an UpdateUserRequest of Zep. The user_id in it is ignored: that of the path
+// counts.
+type updateUserRequest struct {
+	UUID      uuid           `json:"uuid"`
+	UserID    string         `json:"user_id"`
+	Email     string         `json:"email"`
+	FirstName string         `json:"first_name"`
+	LastName  string         `json:"last_name"`
+	Metadata  map[string]any `json:"metadata"`
+}
+
 func (s *Server) updateUser(r *http.Request) (answer, error) {
-	type UpdateUserRequest struct {
-		UUID      string         `json:"uuid"`
-		UserID    string         `json:"user_id"` // the path's is taken
-		Email     string         `json:"email"`
-		FirstName string         `json:"first_name"`
-		LastName  string         `json:"last_name"`
-		Metadata  map[string]any `json:"metadata"`
-	}
+	type UpdateUserRequest updateUserRequest
 	var req UpdateUserRequest
 	if err := decodeJSON(r, &req); err != nil {
 		return answer{}, err
 	}
+	userID := r.PathValue("userId")
+	release, err := s.lock(r, userLock, userID, req.Metadata)
+	if err != nil {
+		return answer{}, err
+	}
+	a, err := s.mergeUser(r, userID, updateUserRequest(req))
+	a.release = release
+	return a, err
+}
+
+func (s *Server) mergeUser(r *http.Request, userID string, req updateUserRequest) (answer, error) {
 	if req.Metadata != nil && len(req.Metadata) == 0 {
 		return answer{}, fmt.Errorf("failed to merge metadata: %w", errEmptyMetadata)
 	}
-	userID := r.PathValue("userId")
 	merge := s.merger(r.Context(), "user", s.store.users, userID, asStored(req.Metadata))
 
 	s.store.mu.Lock()
@@ -115,7 +155,7 @@ func (s *Server) updateUser(r *http.Request) (answer, error) {
 	}
 	var u user
 	old.decode(&u)
-	// Empty fields are taken for fields that weren't sent: none can be cleared.
+	// An empty field counts as one that was not sent: none can be cleared.
 	for _, field := range []struct {
 		kept *string
 		sent string
@@ -131,19 +171,61 @@ func (s *Server) updateUser(r *http.Request) (answer, error) {
 	return rowAnswer(http.StatusOK, updated), nil
 }
 
-// deleteUser removes the user's row, and soft-deletes its sessions.
+// deleteUser deletes the sessions of a user, each by itself, and then the user. It stops when the
+// client leaves, or when one of the sessions is gone: the sessions that it has deleted by then
+// stay deleted, softly. With the user, all sessions that the user ever had are removed for good.
 func (s *Server) deleteUser(r *http.Request) (answer, error) {
+	userID := r.PathValue("userId")
+	steps := 1
+	for _, sessionID := range s.store.liveSessionsOf(userID) {
+		if err := step(r.Context(), steps); err != nil {
+			return answer{}, err
+		}
+		s.store.mu.Lock()
+		deleted := s.store.deleteSession(sessionID)
+		s.store.mu.Unlock()
+		if !deleted {
+			return answer{}, errNotFound
+		}
+		steps++
+	}
+	if err := step(r.Context(), steps); err != nil {
+		return answer{}, err
+	}
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()
-	found, exists := s.store.users.get(r.PathValue("userId"))
-	if !exists {
+	if !s.store.removeUser(userID) {
 		return answer{}, errNotFound
 	}
-	for _, sessionID := range s.store.sessionsOf[found.key] {
-		s.store.deleteSession(sessionID)
-	}
-	s.store.users.remove(found)
 	return okAnswer, nil
+}
+
+// liveSessionsOf returns the ids of a user's sessions, deleted ones aside.
+func (s *store) liveSessionsOf(userID string) []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var live []string
+	for _, sessionID := range s.sessionsOf[userID] {
+		if _, exists := s.sessions.get(sessionID); exists {
+			live = append(live, sessionID)
+		}
+	}
+	return live
+}
+
+// removeUser removes a user, with all sessions and what they have, and says whether there was one.
+// The caller holds the lock.
+func (s *store) removeUser(userID string) bool {
+	found, exists := s.users.get(userID)
+	if !exists {
+		return false
+	}
+	for _, sessionID := range s.sessionsOf[userID] {
+		s.removeSession(sessionID)
+	}
+	delete(s.sessionsOf, userID)
+	s.users.remove(found)
+	return true
 }
 
 func (s *Server) listUsers(r *http.Request) (answer, error) { return s.list(r, s.store.users) }
@@ -160,50 +242,21 @@ func (s *Server) list(r *http.Request, t *table) (answer, error) {
 	}
 	s.store.mu.RLock()
 	defer s.store.mu.RUnlock()
-	return listAnswer(t.page(cursor, limit)), nil
+	return listAnswer(t.page(cursor, sqlLimit(limit))), nil
 }
 
-// listUserSessions lists a user's sessions. Zep leaves their id out of this query: it is always 0.
+// listUserSessions lists a user's sessions. Zep leaves the id out of this query: it is always 0.
 func (s *Server) listUserSessions(r *http.Request) (answer, error) {
-	userID := r.PathValue("userId")
 	s.store.mu.RLock()
 	defer s.store.mu.RUnlock()
 	var rows []*row
-	if _, exists := s.store.users.get(userID); exists {
-		for _, sessionID := range s.store.sessionsOf[userID] {
-			if found, exists := s.store.sessions.get(sessionID); exists {
-				var listed session
-				found.decode(&listed)
-				listed.ID = 0
-				rows = append(rows, newRow(0, sessionID, listed))
-			}
+	for _, sessionID := range s.store.sessionsOf[r.PathValue("userId")] {
+		if found, exists := s.store.sessions.get(sessionID); exists {
+			var listed session
+			found.decode(&listed)
+			listed.ID = 0
+			rows = append(rows, newRow(0, sessionID, listed))
 		}
 	}
 	return listAnswer(rows), nil
-}
-
-// SeedUsers adds n users, made by calling user with 0 to n-1, without going through HTTP. It stops
-// at the first that the API would refuse, and returns why.
-func (s *Server) SeedUsers(n int, user func(i int) zep.CreateUserRequest) error {
-	for i := range n {
-		if err := s.seedUser(user(i)); err != nil {
-			return fmt.Errorf("zeptest: seeding user %d: %w", i, err)
-		}
-	}
-	return nil
-}
-
-func (s *Server) seedUser(req zep.CreateUserRequest) error {
-	metadata, err := seedMetadata(req.Metadata)
-	if err != nil {
-		return err
-	}
-	_, err = s.store.addUser(user{
-		UserID:    req.UserID,
-		Email:     req.Email,
-		FirstName: req.FirstName,
-		LastName:  req.LastName,
-		Metadata:  metadata,
-	})
-	return err
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A uuid is a UUID in its usual form, in lower case. The empty one is none.
+// uuid is a UUID in its usual form, in lower case, or empty.
 type uuid string
 
 // nilUUID is how Zep writes no UUID, and one of the ways to send none.
@@ -15,7 +15,7 @@ const nilUUID uuid = "00000000-0000-0000-0000-000000000000"
 
 func (u uuid) isNil() bool { return u == "" || u == nilUUID }
 
-// UnmarshalText takes what Zep takes; an empty text is an error to it, null is not.
+// UnmarshalText takes what Zep takes. An empty text is an error.
 func (u *uuid) UnmarshalText(text []byte) error {
 	parsed, err := parseUUID(string(text))
 	if err == nil {
@@ -44,7 +44,8 @@ func parseUUID(text string) (uuid, error) {
 		return "", fmt.Errorf("invalid UUID length: %d", len(text))
 	}
 	groups := strings.Split(s, "-")
-	if len(groups) != 5 || len(groups[0]) != 8 || len(groups[1]) != 4 || len(groups[2]) != 4 || len(groups[3]) != 4 {
+	if len(groups) != 5 || len(groups[0]) != 8 || len(groups[1]) != 4 || len(groups[2]) != 4 ||
+		len(groups[3]) != 4 {
 		return "", errors.New("invalid UUID format")
 	}
 	if _, err := hex.DecodeString(strings.Join(groups, "")); err != nil {

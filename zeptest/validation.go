@@ -7,14 +7,14 @@ import (
 	"unicode/utf8"
 )
 
-// A validation collects what Zep's validator says about a request of a type: of each field the first
-// rule that it fails.
+// validation collects what Zep's validator says about a request: for each field, the first rule
+// that the field breaks.
 type validation struct {
 	of     string // the type's name
 	failed []string
 }
 
-// A rule is one of the validator's tags, and whether the field is as it wants.
+// rule is one of the validator's tags, and whether the field complies with it.
 type rule struct {
 	tag string
 	ok  bool
@@ -24,7 +24,9 @@ func (v *validation) field(name string, rules ...rule) {
 	for _, r := range rules {
 		if !r.ok {
 			last := name[strings.LastIndex(name, ".")+1:]
-			v.failed = append(v.failed, fmt.Sprintf("Key: '%s.%s' Error:Field validation for '%s' failed on the '%s' tag", v.of, name, last, r.tag))
+			v.failed = append(v.failed, fmt.Sprintf(
+				"Key: '%s.%s' Error:Field validation for '%s' failed on the '%s' tag",
+				v.of, name, last, r.tag))
 			return
 		}
 	}
@@ -37,9 +39,9 @@ func (v *validation) err() error {
 	return &statusError{http.StatusBadRequest, strings.Join(v.failed, "\n")}
 }
 
-// alphanum wants at least one letter or digit of ASCII, and nothing else.
+// alphanum requires at least one letter or digit of ASCII, and nothing else.
 func alphanum(s string) rule {
-	other := func(r rune) bool { return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9') }
+	other := func(r rune) bool { return !isASCIILetter(r) && !isDigit(r) }
 	return rule{"alphanum", s != "" && !strings.ContainsFunc(s, other)}
 }
 

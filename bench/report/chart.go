@@ -39,6 +39,8 @@ var panels = []panel{
 		0,
 	},
 	{"Update a user", clientBars("SideBySideCall/work=Update"), 0},
+	{"Get 50 messages", clientBars("SideBySideCall/work=Memory"), 0},
+	{"Get 500 documents with embeddings", clientBars("SideBySideCall/work=Documents"), 0},
 	{"The same walk on a slow server (17 ms a list, 12 µs a user)", []bar{
 		{"by hand: 100 a chunk", "RealServer/how=chunks-100/peer=floor", "ns/op"},
 		{"by hand: 1,000 a chunk", "RealServer/how=chunks-1000/peer=floor", "ns/op"},

@@ -56,20 +56,55 @@ var rows = []row{
 	{"… allocations", count, peer("Call/work=Add", "allocs/op"), more, nil},
 	{"Update a user", duration, unit("SideBySideCall/work=Update", "-ns"), times, nil},
 	{"… allocations", count, peer("Call/work=Update", "allocs/op"), more, nil},
+	{"Get 50 messages", duration, unit("SideBySideCall/work=Memory", "-ns"), times, nil},
+	{"… allocations", count, peer("Call/work=Memory", "allocs/op"), more, nil},
+	{
+		"Get 500 documents with embeddings of 384 numbers", duration,
+		unit("SideBySideCall/work=Documents", "-ns"), times, nil,
+	},
+	{"… allocations", count, peer("Call/work=Documents", "allocs/op"), more, nil},
 	{"64 goroutines get users: calls a second", count, unit("ManyCalls", "-calls/s"), times, nil},
 	{"… connections opened", count, unit("ManyCalls", "-connections"), nil, nil},
-	{"… calls a second, with a transport tuned like zep's", count, only("floor", unit("ManyCalls", "-calls/s"), "floor-tuned"), nil, nil},
+	{
+		"… calls a second, with a transport tuned like zep's", count,
+		only("floor", unit("ManyCalls", "-calls/s"), "floor-tuned"), nil, nil,
+	},
 	{"Walk 100,000 users in chunks of 1,000", duration, chunks, times, nil},
 	{"… `All`", duration, only("zep", unit("SideBySideWalk", "-ns"), "zep-all"), times, chunks},
-	{"Walk 1,000,000 users in chunks of 1,000: live heap", mebibytes, peer("Memory/how=chunks-1000", "live-MiB"), nil, nil},
+	{
+		"Walk 1,000,000 users in chunks of 1,000: live heap", mebibytes,
+		peer("Memory/how=chunks-1000", "live-MiB"), nil, nil,
+	},
 	{"… `All`", mebibytes, peer("Memory/how=all", "live-MiB"), nil, nil},
 	{"Slow server, 100,000 users in chunks of 100", duration, slow, times, nil},
 	{"… in chunks of 1,000", duration, peer("RealServer/how=chunks-1000", "ns/op"), times, slow},
 	{"… in one request", duration, peer("RealServer/how=one-request", "ns/op"), times, slow},
 	{"… `All`", duration, peer("RealServer/how=all", "ns/op"), times, slow},
-	{"… the first user, in one request", milliseconds, peer("RealServer/how=one-request", "first-ms"), nil, nil},
-	{"… the first user, in chunks of 1,000", milliseconds, peer("RealServer/how=chunks-1000", "first-ms"), nil, nil},
+	{
+		"… the first user, in one request", milliseconds,
+		peer("RealServer/how=one-request", "first-ms"), nil, nil,
+	},
+	{
+		"… the first user, in chunks of 1,000", milliseconds,
+		peer("RealServer/how=chunks-1000", "first-ms"), nil, nil,
+	},
 	{"… the first user, `All`", milliseconds, peer("RealServer/how=all", "first-ms"), nil, nil},
+	{
+		"10,000 metadata updates by 64 goroutines", duration,
+		peer("MetadataUpdates/latency=0ms/how=default", "ns/op"), nil, nil,
+	},
+	{
+		"… `WithParallelUpdates`", duration,
+		peer("MetadataUpdates/latency=0ms/how=parallel", "ns/op"), nil, nil,
+	},
+	{
+		"… with 5 ms of latency", duration,
+		peer("MetadataUpdates/latency=5ms/how=default", "ns/op"), nil, nil,
+	},
+	{
+		"… with 5 ms of latency, `WithParallelUpdates`", duration,
+		peer("MetadataUpdates/latency=5ms/how=parallel", "ns/op"), nil, nil,
+	},
 }
 
 // section returns the chart, the table, and where the figures are from: what a page shows.

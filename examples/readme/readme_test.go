@@ -244,7 +244,8 @@ func TestFragments(t *testing.T) {
 			"assistant Try Moby-Dick.",
 			"It is not down in any map; true places never are.",
 		},
-		"docs/configuration.md": {"jane@example.com 0.27.2"},
+		"docs/configuration.md":    {"jane@example.com 0.27.2"},
+		"docs/server-surprises.md": {"It is not down in any map; true places never are."},
 	}
 	for document := range prints {
 		require.Contains(t, fragments, document)

@@ -1,0 +1,32 @@
+module github.com/zep-go/zep/examples/fleet
+
+go 1.23.0
+
+replace (
+	github.com/zep-go/zep => ../..
+	github.com/zep-go/zep/locker/postgres => ../../locker/postgres
+)
+
+require (
+	github.com/stretchr/testify v1.12.1
+	github.com/zep-go/zep v0.0.0-00010101000000-000000000000
+	github.com/zep-go/zep/locker/postgres v0.0.0-00010101000000-000000000000
+	go.uber.org/goleak v1.3.0
+)
+
+require (
+	github.com/google/go-querystring v1.2.0 // indirect
+	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
+	github.com/hashicorp/go-retryablehttp v0.7.8 // indirect
+	github.com/jackc/pgpassfile v1.0.0 // indirect
+	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
+	github.com/jackc/pgx/v5 v5.7.6 // indirect
+	github.com/jackc/puddle/v2 v2.2.2 // indirect
+	github.com/smasher164/xid v0.1.2 // indirect
+	github.com/theory/sqljson v0.1.0 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/crypto v0.37.0 // indirect
+	golang.org/x/exp v0.0.0-20240613232115-7f521ea00fb8 // indirect
+	golang.org/x/sync v0.13.0 // indirect
+	golang.org/x/text v0.24.0 // indirect
+)
