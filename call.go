@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-querystring/query"
@@ -63,6 +64,7 @@ type none struct{}
 // do makes a call: it validates, queues, sends until the outcome is known, and decodes.
 func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOption) (T, error) {
 	var result, zero T
+	began := time.Now()
 	options, err := c.newCallOptions(opts)
 	if err != nil {
 		return zero, err
@@ -106,9 +108,9 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 			return zero, x.newError(nil, waited, err)
 		}
 		defer turn.release()
-		x.turn = turn
+		x.turn, began = turn, time.Now()
 	}
-	failure := x.run(ctx, body)
+	failure := x.run(ctx, began.Add(options.timeout), body)
 	if failure == nil && call.readBack == nil {
 		return result, nil
 	}

@@ -27,6 +27,7 @@ type Client struct {
 
 	background   *background   // requests of updates that were given up
 	passOnAfter  time.Duration // see the constants of these names
+	maxErrorTime time.Duration
 	finishWithin time.Duration
 }
 
@@ -44,6 +45,7 @@ func NewClient(opts ...Option) (*Client, error) {
 		transport:    newTransport(),
 		maxBody:      maxBody,
 		passOnAfter:  passOnAfter,
+		maxErrorTime: maxErrorTime,
 		background:   new(background),
 		finishWithin: finishWithin,
 	}

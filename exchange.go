@@ -48,9 +48,9 @@ type attempt struct {
 }
 
 // run sends the request, again where that is safe, and returns the error of the last attempt.
-func (x *exchange) run(ctx context.Context, body []byte) *Error {
-	x.ctx, x.deadline = ctx, time.Now().Add(x.timeout)
-	if err := errors.Join(contextErr(ctx), x.turn.lost()); err != nil {
+func (x *exchange) run(ctx context.Context, deadline time.Time, body []byte) *Error {
+	x.ctx, x.deadline = ctx, deadline
+	if err := errors.Join(x.ended(), x.turn.lost()); err != nil {
 		return x.newError(nil, "not sent", err)
 	}
 	failure := x.send(body)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"time"
 )
 
 const (
@@ -23,6 +24,9 @@ const (
 	// that and dropped, so that the connection can be used again.
 	maxErrorBody  = 64 << 10
 	maxErrorDrain = 256 << 10
+
+	// maxErrorTime bounds how long both may take: an error is no reason to wait for the deadline.
+	maxErrorTime = time.Second
 )
 
 // judgeFailure says what an attempt without a response proves.
@@ -74,12 +78,18 @@ func (x *exchange) readBody(buffer *bytes.Buffer, resp *http.Response) error {
 		}
 		return err
 	}
+	end := time.AfterFunc(x.client.maxErrorTime, x.attempt.cancel)
 	_, err := buffer.ReadFrom(io.LimitReader(body, maxErrorBody))
 	if err == nil {
 		_, _ = io.CopyN(io.Discard, body, maxErrorDrain)
 	}
+	if !end.Stop() && err != nil {
+		err = errTrickles
+	}
 	return err
 }
+
+var errTrickles = errors.New("the text of the error did not come to its end in time")
 
 // buffers are what responses are read into. Decoding copies out of them.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -438,4 +439,43 @@ func TestResponse_LargeBufferNotPooled(t *testing.T) {
 		buffer := buffers.Get().(*bytes.Buffer)
 		assert.LessOrEqual(t, buffer.Cap(), maxPooled)
 	}
+}
+
+// TestResponse_TricklingError checks that the text of an error is not waited for until the deadline.
+func TestResponse_TricklingError(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{400, 502} {
+		c, _ := clientWithServer(t, func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, "not ")
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		})
+		c.maxErrorTime = 10 * time.Millisecond
+		_, err := c.User.Add(context.Background(), &CreateUserRequest{UserID: "jane"},
+			RequestMaxAttempts(1), RequestTimeout(10*time.Second))
+		require.ErrorContains(t, err, "did not come to its end")
+		require.NotErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, status, requireError(t, err).StatusCode)
+		assert.Equal(t, status == 502, errors.Is(err, ErrAmbiguous))
+	}
+}
+
+// slowToEncode takes its time to become JSON.
+type slowToEncode struct{ took time.Duration }
+
+func (s slowToEncode) MarshalJSON() ([]byte, error) {
+	for began := time.Now(); time.Since(began) < s.took; {
+	}
+	return []byte("1"), nil
+}
+
+func TestTimeout_CountsEncoding(t *testing.T) {
+	t.Parallel()
+	c, s, _ := scripted(t, nil)
+	metadata := Metadata{"slow": slowToEncode{20 * time.Millisecond}}
+	_, err := c.User.Add(context.Background(), &CreateUserRequest{UserID: "jane", Metadata: metadata},
+		RequestTimeout(10*time.Millisecond))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	assert.Empty(t, s.requests())
 }

@@ -22,7 +22,7 @@ const (
 // update is what a call says of the records that it updates. The zero update is none.
 type update struct {
 	records []record // each once
-	lockKey string   // what a Locker locks for them
+	lock    record   // what a Locker locks for them
 
 	// metadata says that the server takes its locks: of metadata of a user or a session. These pass
 	// one at a time, whichever records they are of.
@@ -48,7 +48,7 @@ func (r record) key() string {
 // updateOf is an update of one record.
 func updateOf(kind, id string) update {
 	r := record{kind, id}
-	return update{records: []record{r}, lockKey: r.key()}
+	return update{records: []record{r}, lock: r}
 }
 
 // metadataUpdateOf is an update of a user or a session. The server takes a lock only for metadata.
@@ -97,9 +97,9 @@ func (c *Client) takeTurn(ctx context.Context, u update, timeout time.Duration) 
 		return nil, fmt.Sprintf("waiting for earlier updates of the same record (%d in front)",
 			t.record.inFront), err
 	}
-	if err := t.lock.acquire(ctx, deadline, c.locker, u.lockKey); err != nil {
+	if err := t.lock.acquire(ctx, deadline, c.locker, u.lock); err != nil {
 		t.release()
-		return nil, fmt.Sprintf("the lock of %q: %v", u.lockKey, err), err
+		return nil, fmt.Sprintf("the lock of %q: %v", u.lock.key(), err), err
 	}
 	if !u.metadata || c.parallelUpdates {
 		return t, "", nil
@@ -111,7 +111,7 @@ func (c *Client) takeTurn(ctx context.Context, u update, timeout time.Duration) 
 		return nil, fmt.Sprintf("waiting for earlier metadata updates (%d in front)",
 			t.updates.inFront), err
 	}
-	if err := t.all.acquire(t.lock.within(ctx), deadline, c.locker, allMetadata[0].key()); err != nil {
+	if err := t.all.acquire(t.lock.within(ctx), deadline, c.locker, allMetadata[0]); err != nil {
 		t.release()
 		return nil, fmt.Sprintf("the lock of all metadata updates: %v", err), err
 	}
@@ -176,8 +176,8 @@ type lock struct {
 	unlock func()
 }
 
-// acquire locks the key. The context bounds the wait, but not the lock.
-func (l *lock) acquire(ctx context.Context, deadline time.Time, locker Locker, key string) error {
+// acquire locks the key of a record. The context bounds the wait, but not the lock.
+func (l *lock) acquire(ctx context.Context, deadline time.Time, locker Locker, r record) error {
 	if locker == nil {
 		return nil
 	}
@@ -185,7 +185,7 @@ func (l *lock) acquire(ctx context.Context, deadline time.Time, locker Locker, k
 	defer end()
 	lockCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, cancel)
-	held, unlock, err := locker.Lock(lockCtx, key)
+	held, unlock, err := locker.Lock(lockCtx, r.key())
 	if !stop() && err == nil { // the wait ended when the key was free already
 		unlock()
 		err = ctx.Err()

@@ -1,0 +1,8 @@
+//go:build !go1.24
+
+package zep
+
+import "net/http"
+
+// checkHTTP2 does nothing: before Go 1.24 net/http cannot be told to look after a connection.
+func checkHTTP2(*http.Transport) {}
