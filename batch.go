@@ -45,9 +45,9 @@ func (b *batches) check(method string) error {
 	return nil
 }
 
-// send calls request with the items from first to end for each request, in their order, and
-// returns the number of items that were done. A request that is too large is repeated with about
-// half of its bytes, and none after it is larger than that, if it has more than one item.
+// send calls request with the items from first to end for each request, in their order, and returns
+// the number of items that were done. A request that is too large is repeated with half of its
+// items by their bytes, and none after it is larger than that, if it has more than one item.
 func (b *batches) send(request func(first, end int) error) (done int, err error) {
 	maxBytes := b.maxBytes
 	for done < len(b.items) {
@@ -57,7 +57,8 @@ func (b *batches) send(request func(first, end int) error) (done int, err error)
 		case err == nil:
 			done = end
 		case end-done > 1 && b.tooLarge(err):
-			maxBytes = size / 2
+			around := int64(b.around(done))
+			maxBytes = around + (size-around+1)/2
 		default:
 			return done, err
 		}

@@ -177,13 +177,28 @@ func TestBatches_SplitAfterRefusal(t *testing.T) {
 			},
 			[]int{500, 100}, 0,
 		},
+		"Document.Add, 12 MiB to a server that takes them": {
+			nil, 1 << 30,
+			func(c *Client) error {
+				_, err := c.Document.Add(ctx, "docs", documentsOf(4, 3<<20))
+				return err
+			},
+			[]int{4}, 0,
+		},
+		"Memory.Add, 12 MiB to a server that takes them": {
+			okAnswer, 1 << 30,
+			func(c *Client) error {
+				return c.Memory.Add(ctx, "s", &AddMemoryRequest{Messages: messagesOf(4, 3<<20)})
+			},
+			[]int{4}, 0,
+		},
 		"Document.Add, halved": {
 			nil, 8000,
 			func(c *Client) error {
 				_, err := c.Document.Add(ctx, "docs", documentsOf(10, 1000))
 				return err
 			},
-			[]int{4, 4, 2}, 1,
+			[]int{5, 5}, 1,
 		},
 		"Document.Add, each alone": {
 			nil, 1002,
@@ -191,7 +206,7 @@ func TestBatches_SplitAfterRefusal(t *testing.T) {
 				_, err := c.Document.Add(ctx, "docs", documentsOf(4, 1000))
 				return err
 			},
-			[]int{1, 1, 1, 1}, 1,
+			[]int{1, 1, 1, 1}, 2,
 		},
 		"Document.UpdateAll": {
 			okAnswer, 500,
@@ -202,12 +217,12 @@ func TestBatches_SplitAfterRefusal(t *testing.T) {
 				}
 				return c.Document.UpdateAll(ctx, "docs", reqs)
 			},
-			[]int{4, 4, 2}, 1,
+			[]int{5, 5}, 1,
 		},
 		"Document.DeleteAll": {
 			okAnswer, 300,
 			func(c *Client) error { return c.Document.DeleteAll(ctx, "docs", uuids(10)) },
-			[]int{4, 4, 2}, 1,
+			[]int{5, 5}, 1,
 		},
 		"Document.GetByUUIDs": {
 			func(items []json.RawMessage) string {
@@ -215,17 +230,17 @@ func TestBatches_SplitAfterRefusal(t *testing.T) {
 			}, 300,
 			func(c *Client) error {
 				found, err := c.Document.GetByUUIDs(ctx, "docs", uuids(10))
-				assert.Len(t, found, 3, "one for each request")
+				assert.Len(t, found, 2, "one for each request")
 				return err
 			},
-			[]int{4, 4, 2}, 1,
+			[]int{5, 5}, 1,
 		},
 		"Memory.Add": {
 			okAnswer, 1200,
 			func(c *Client) error {
 				return c.Memory.Add(ctx, "s", &AddMemoryRequest{Messages: messagesOf(10, 100)})
 			},
-			[]int{4, 4, 2}, 1,
+			[]int{5, 5}, 1,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -241,7 +256,7 @@ func TestBatches_SplitAfterRefusal(t *testing.T) {
 			other, _ := clientWith(t, whole)
 			if !strings.HasPrefix(name, "Document.GetBy") {
 				require.NoError(t, test.call(other))
-				if name != "Memory.Add" { // its UUIDs are random
+				if !strings.HasPrefix(name, "Memory.Add") { // its UUIDs are random
 					assert.Equal(t, whole.stored, s.stored)
 				}
 			}
@@ -336,46 +351,44 @@ func TestMemoryAdd_PartFails(t *testing.T) {
 	t.Parallel()
 	notPublished := answers(500, "failed to publish new messages\n")
 	for name, test := range map[string]struct {
-		replies map[int]step // to the second request and later ones
+		replies map[int]step // two are refused, then each has 3 messages
 		text    string
 		matches []error
 		stored  int
 	}{
 		"refused": {
-			map[int]step{3: answers(400, "no")},
-			"zep: Memory.Add: the first 4 of 10 are stored: zep: POST " +
+			map[int]step{4: answers(400, "no")},
+			"zep: Memory.Add: the first 3 of 12 are stored: zep: POST " +
 				"/zep/api/v1/sessions/s/memory: 400: no",
-			[]error{ErrBadRequest}, 4,
+			[]error{ErrBadRequest}, 3,
 		},
 		"refused, the first": {
-			map[int]step{2: answers(400, "no")}, "zep: POST ", []error{ErrBadRequest}, 0,
+			map[int]step{3: answers(400, "no")}, "zep: POST ", []error{ErrBadRequest}, 0,
 		},
 		"lost": {
-			map[int]step{
-				3: answerLost, 4: answerLost, 5: answerLost, 6: answerLost,
-			},
-			"may have been carried out", nil, 4,
+			map[int]step{4: answerLost, 5: answerLost, 6: answerLost, 7: answerLost},
+			"may have been carried out", nil, 3,
 		},
-		"busy once": {map[int]step{3: answers(503, "")}, "", nil, 10},
+		"busy once": {map[int]step{4: answers(429, "")}, "", nil, 12},
 		"too large alone": {
-			map[int]step{
-				3: answers(413, ""), 4: answers(413, ""), 5: answers(413, ""),
-			},
-			"the first 4 of 10 are stored", []error{ErrTooLarge}, 4,
+			map[int]step{4: answers(413, ""), 5: answers(413, "")},
+			"the first 3 of 12 are stored", []error{ErrTooLarge}, 3,
 		},
-		"not published": {map[int]step{3: notPublished}, "failed to publish",
-			[]error{ErrServer, ErrNotPublished}, 6},
+		"not published": {
+			map[int]step{4: notPublished},
+			"failed to publish", []error{ErrServer, ErrNotPublished}, 9,
+		},
 		"not published, and then refused": {
-			map[int]step{3: notPublished, 4: answers(400, "no")},
-			"the first 8 of 10 are stored, but not all published: ", []error{ErrBadRequest}, 4,
+			map[int]step{4: notPublished, 5: answers(400, "no")},
+			"the first 6 of 12 are stored, but not all published: ", []error{ErrBadRequest}, 3,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c, s := limitedServer(t, 1200)
+			c, s := limitedServer(t, 700) // takes 3 messages
 			s.answer, s.replies = okAnswer, test.replies
 			err := c.Memory.Add(context.Background(), "s",
-				&AddMemoryRequest{Messages: messagesOf(10, 100)})
+				&AddMemoryRequest{Messages: messagesOf(12, 100)})
 			assert.Len(t, s.stored, test.stored)
 			if test.text == "" {
 				require.NoError(t, err)

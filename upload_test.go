@@ -117,7 +117,7 @@ func TestDocumentAdd_Batches(t *testing.T) {
 	}{
 		{2000, 10 << 10, 4, 0, nil},
 		{2, 3 << 20, 3, 1, nil},
-		{500, 20 << 10, 4, 1, nil}, // of 10 MiB: two halves, the smaller one a document more
+		{500, 20 << 10, 4, 1, nil}, // of 10 MiB: the second half is a few bytes more
 		{1000, 20 << 10, 6, 1, nil},
 		{2, 3 << 20, 2, 0, limit},
 		{1000, 20 << 10, 4, 0, limit},
@@ -141,6 +141,38 @@ func TestDocumentAdd_Batches(t *testing.T) {
 			assert.Equal(t, test.refused, refused)
 		})
 	}
+}
+
+// TestMemoryAdd_Over5MiB adds 16 MiB of messages to a server that takes 5 MiB in a request.
+func TestMemoryAdd_Over5MiB(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s, c := startServer(t)
+	var want []string
+	req := &zep.AddMemoryRequest{Metadata: zep.Metadata{"k": 1}}
+	for i := range 16 {
+		want = append(want, fmt.Sprint(i))
+		content := fmt.Sprintf("%d:%s", i, strings.Repeat("x", 1<<20))
+		req.Messages = append(req.Messages, &zep.Message{Role: zep.RoleHuman, Content: content})
+	}
+	require.NoError(t, c.Memory.Add(ctx, "s", req))
+	assert.Equal(t, 1+1+4, s.Requests(), "16 MiB, 8 MiB, and then 4 MiB each")
+	list, err := c.Message.List(ctx, "s", nil)
+	require.NoError(t, err)
+	var got []string
+	for _, m := range list.Messages {
+		number, _, _ := strings.Cut(m.Content, ":")
+		got = append(got, number)
+	}
+	assert.Equal(t, want, got)
+
+	req.Messages = append(req.Messages[:2:2], &zep.Message{Content: strings.Repeat("x", 6<<20)})
+	err = c.Memory.Add(ctx, "t", req)
+	require.ErrorIs(t, err, zep.ErrTooLarge)
+	assert.ErrorContains(t, err, "zep: Memory.Add: the first 2 of 3 are stored: zep: POST ")
+	list, err = c.Message.List(ctx, "t", nil)
+	require.NoError(t, err)
+	assert.Len(t, list.Messages, 2)
 }
 
 // TestDocumentAdd_BatchFails sends 2,000 documents, and lets the third request fail.
