@@ -32,6 +32,7 @@ type call[T any] struct {
 	ids      []string // the parameters of the route, in their order
 	query    any      // for go-querystring; nil if there is none
 	body     any      // for encoding/json; nil if there is none
+	record   string   // the id of the record that is asked for; "" for the last of ids
 
 	resend    resendPolicy   // when it may be sent again
 	transient *regexp.Regexp // a refusal with this text did nothing, and may not come again
@@ -76,6 +77,10 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 	body, err := encode(call.body)
 	if err != nil {
 		return zero, fmt.Errorf("%w: %s: %w", ErrBadRequest, call.endpoint, lineError{err})
+	}
+	if max := c.maxRequestBytes; max > 0 && int64(len(body)) > max {
+		return zero, fmt.Errorf("%w: %s: the request takes %d bytes, over the %d of "+
+			"WithMaxRequestBytes", ErrTooLarge, call.endpoint, len(body), max)
 	}
 
 	if method == http.MethodGet {
@@ -130,11 +135,23 @@ func (c *call[T]) decodeSuccess(header http.Header, body []byte) (result T, err 
 	switch {
 	case c.readBack != nil:
 		_, err = decodeOK(header, body)
-		return result, err
 	case c.decode != nil:
-		return c.decode(header, body)
+		result, err = c.decode(header, body)
+	default:
+		result, err = decodeJSON[T](header, body)
 	}
-	return decodeJSON[T](header, body)
+	if asked := c.asked(); err == nil && asked != "" && c.readBack == nil {
+		err = checkAsked(result, asked)
+	}
+	return result, err
+}
+
+// asked returns the id of the record that is asked for, "" if there is none.
+func (c *call[T]) asked() string {
+	if c.record == "" && len(c.ids) > 0 {
+		return c.ids[len(c.ids)-1]
+	}
+	return c.record
 }
 
 // precheck returns the error of the options of a call, or else err. Methods call it where they

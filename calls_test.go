@@ -3,6 +3,7 @@ package zep
 import (
 	"context"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -65,6 +66,13 @@ func withoutJSON(args ...any) invalidCall {
 
 func negative(field string, args ...any) invalidCall {
 	return invalidCall{args, ErrBadRequest, field + " is -1, must not be negative"}
+}
+
+// tooMany is the first number that the server reads as another one; negative where int has 32 bits.
+var tooMany = func(n int) int { return n + 1 }(math.MaxInt32)
+
+func overLimit(field string, args ...any) invalidCall {
+	return invalidCall{args, ErrBadRequest, field + " is 2147483648, must be at most 2147483647"}
 }
 
 func userCalls() map[string]serviceCall {
@@ -204,6 +212,8 @@ func memoryCalls() map[string]serviceCall {
 			answers:  []string{`{"messages":[` + helloJSON + `],"summary":null}`},
 			invalid: map[string]invalidCall{
 				"negative LastN": negative("Memory.Get: LastN", "s", &GetMemoryOptions{LastN: -1}),
+				"LastN over 32 bits": overLimit("Memory.Get: LastN",
+					"s", &GetMemoryOptions{LastN: tooMany}),
 			},
 		},
 		"Memory.Add": {
@@ -237,6 +247,8 @@ func memoryCalls() map[string]serviceCall {
 				"not JSON": withoutJSON("s", &SearchMemoryRequest{Metadata: notJSON}),
 				"negative Limit": negative("Memory.Search: Limit",
 					"s", &SearchMemoryRequest{Text: "x", Limit: -1}),
+				"Limit over 32 bits": overLimit("Memory.Search: Limit",
+					"s", &SearchMemoryRequest{Text: "x", Limit: tooMany}),
 				"nothing to search for": {
 					[]any{"s", &SearchMemoryRequest{}},
 					ErrBadRequest, "Memory.Search: neither Text nor Metadata",
@@ -356,6 +368,8 @@ func collectionCalls() map[string]serviceCall {
 				"not JSON": withoutJSON("docs", &SearchDocumentsRequest{Metadata: notJSON}),
 				"negative Limit": negative("Collection.Search: Limit",
 					"docs", &SearchDocumentsRequest{Text: "x", Limit: -1}),
+				"Limit over 32 bits": overLimit("Collection.Search: Limit",
+					"docs", &SearchDocumentsRequest{Text: "x", Limit: tooMany}),
 				"nothing to search for": {
 					[]any{"docs", &SearchDocumentsRequest{}},
 					ErrBadRequest, "Collection.Search: no Text, Embedding or Metadata",

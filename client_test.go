@@ -55,11 +55,14 @@ func TestClient_RequestOnTheWire(t *testing.T) {
 	c, _ := clientWithServer(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		got = wire{r.Method + " " + r.RequestURI, string(body), r.Header.Clone()}
-		if r.Method == http.MethodDelete {
+		switch r.Method {
+		case http.MethodDelete:
 			_, _ = io.WriteString(w, "OK")
-			return
+		case http.MethodGet:
+			_, _ = io.WriteString(w, `{"user_id":"a b"}`)
+		default:
+			_, _ = io.WriteString(w, janeJSON)
 		}
-		_, _ = io.WriteString(w, janeJSON)
 	}, WithAPIKey(secret))
 	ctx := context.Background()
 
@@ -129,7 +132,7 @@ func TestRoute_IDInBraces(t *testing.T) {
 		{"{sessionId}", "{messageId}"},
 		{"{}", "{}"},
 	} {
-		c, s, _ := scripted(t, nil, answers(200, "{}"))
+		c, s, _ := scripted(t, nil, answersRecord)
 		_, err := c.Message.Get(context.Background(), ids[0], ids[1])
 		require.NoError(t, err)
 		want := mockURL + "/api/v1/sessions/" + escaped(ids[0]) + "/messages/" + escaped(ids[1])
@@ -166,7 +169,7 @@ func TestClient_ArgumentsNotModified(t *testing.T) {
 	t.Parallel()
 	transport := roundTripFunc(func(req *http.Request) (*http.Response, error) {
 		req.Header.Set("X-Of-The-Transport", "1") // as some transports do
-		return answers(200, janeJSON)(req)
+		return answers(200, `{"user_id":"jane","session_id":"s"}`)(req)
 	})
 	c, _ := clientWith(t, transport, WithAPIKey(secret))
 	other, _ := clientWith(t, transport, WithAPIKey(secret))

@@ -3,6 +3,7 @@ package zep
 import (
 	"context"
 	"fmt"
+	"math"
 	"regexp"
 	"strings"
 )
@@ -187,7 +188,7 @@ func (s *CollectionService) CreateIndex(
 // [ErrServer].
 //
 // The error is [ErrNotFound] if there is no such collection. It is [ErrBadRequest], before anything is
-// sent, if there is neither Text, Embedding nor Metadata, or if Limit is negative.
+// sent, if there is neither Text, Embedding nor Metadata, or if Limit is negative or over 2^31-1.
 //
 // POST /api/v1/collection/{collectionName}/search
 func (s *CollectionService) Search(
@@ -213,8 +214,6 @@ func (r *SearchDocumentsRequest) validate() error {
 	case r.Text == "" && len(r.Embedding) == 0 && len(r.Metadata) == 0:
 		return fmt.Errorf("%w: Collection.Search: no Text, Embedding or Metadata to search for",
 			ErrBadRequest)
-	case r.Limit < 0:
-		return errNegative("Collection.Search", "Limit", int64(r.Limit))
 	}
-	return nil
+	return checkCount("Collection.Search", "Limit", int64(r.Limit), math.MaxInt32)
 }

@@ -173,7 +173,7 @@ func TestCollectionService_Wire(t *testing.T) {
 func TestCollectionSearch_UnexpectedResponse(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"null", "[]", `{"results":[null]}`, `{"results":"x"}`} {
-		c, _, _ := scripted(t, nil, answers(200, body))
+		c, _, _ := scripted(t, []Option{WithMaxAttempts(1)}, answers(200, body))
 		_, err := c.Collection.Search(context.Background(), "docs",
 			&SearchDocumentsRequest{Text: "fox"})
 		require.ErrorContains(t, err, "unexpected response", body)
@@ -261,7 +261,7 @@ func TestCollectionAdd_InvalidRequests(t *testing.T) {
 		{Name: "abc", EmbeddingDimensions: 8},
 		{Name: strings.Repeat("A1", 20), EmbeddingDimensions: 2000},
 	} {
-		c, _, _ := scripted(t, nil, answers(200, "OK"), answers(200, docsJSON))
+		c, _, _ := scripted(t, nil, answers(200, "OK"), answersRecord)
 		_, err := c.Collection.Add(context.Background(), &req)
 		require.NoError(t, err, req.Name)
 	}

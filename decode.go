@@ -1,6 +1,7 @@
 package zep
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -9,7 +10,8 @@ import (
 
 // A response is decoded as encoding/json would decode it. Records that come in large numbers are
 // decoded by functions that know their shape; if one of them fails, encoding/json decodes the
-// body. Either way the record is completed: its metadata and its lists are never nil.
+// body. Either way the record is completed: it has its id, and its metadata and its lists are never
+// nil.
 
 func decodeUser(_ http.Header, body []byte) (*User, error) {
 	return decodeRecord(body, scanUser)
@@ -32,11 +34,19 @@ func decodeMessage(_ http.Header, body []byte) (*Message, error) {
 }
 
 func decodeMessageList(_ http.Header, body []byte) (*MessageList, error) {
-	return decodeRecord(body, scanMessageList)
+	list, err := decodeRecord(body, scanMessageList)
+	if err == nil {
+		err = requireList(body, "messages", len(list.Messages))
+	}
+	return list, err
 }
 
 func decodeMemory(_ http.Header, body []byte) (*Memory, error) {
-	return decodeRecord(body, scanMemory)
+	memory, err := decodeRecord(body, scanMemory)
+	if err == nil {
+		err = requireList(body, "messages", len(memory.Messages))
+	}
+	return memory, err
 }
 
 func decodeSearchResults(_ http.Header, body []byte) ([]*MemorySearchResult, error) {
@@ -52,7 +62,11 @@ func decodeDocuments(_ http.Header, body []byte) ([]*Document, error) {
 }
 
 func decodeDocumentSearch(_ http.Header, body []byte) (*DocumentSearchResults, error) {
-	return decodeRecord(body, scanDocumentSearch)
+	found, err := decodeRecord(body, scanDocumentSearch)
+	if err == nil {
+		err = requireList(body, "results", len(found.Results))
+	}
+	return found, err
 }
 
 // Collections are few, so encoding/json alone decodes them.
@@ -106,9 +120,9 @@ func allCompleted[T any, R pointer[T]](records []*T, err error) ([]*T, error) {
 }
 
 func completeAll[T any, R pointer[T]](records []*T) error {
-	for _, record := range records {
+	for i, record := range records {
 		if err := R(record).complete(); err != nil {
-			return err
+			return fmt.Errorf("record %d: %w", i, err)
 		}
 	}
 	return nil
@@ -122,17 +136,17 @@ func (m *Metadata) makeNonNil() {
 
 func (u *User) complete() error {
 	u.Metadata.makeNonNil()
-	return nil
+	return u.identity().check()
 }
 
 func (s *Session) complete() error {
 	s.Metadata.makeNonNil()
-	return nil
+	return s.identity().check()
 }
 
 func (m *Message) complete() error {
 	m.Metadata.makeNonNil()
-	return nil
+	return m.identity().check()
 }
 
 func (l *MessageList) complete() error { return completeMessages(&l.Messages) }
@@ -159,23 +173,33 @@ func (m *Memory) complete() error {
 
 func (r *MemorySearchResult) complete() error {
 	r.Metadata.makeNonNil()
-	if r.Message != nil {
-		r.Message.Metadata.makeNonNil()
+	if r.Message == nil && r.Summary == nil {
+		return fmt.Errorf("no message and no summary: %w", errNotZep)
 	}
 	if r.Summary != nil {
-		r.Summary.Metadata.makeNonNil()
+		if err := r.Summary.complete(); err != nil {
+			return err
+		}
+	}
+	if r.Message != nil {
+		return r.Message.complete()
 	}
 	return nil
+}
+
+func (s *Summary) complete() error {
+	s.Metadata.makeNonNil()
+	return identity{"uuid", s.UUID}.check()
 }
 
 func (c *Collection) complete() error {
 	c.Metadata.makeNonNil()
-	return nil
+	return c.identity().check()
 }
 
 func (d *Document) complete() error {
 	d.Metadata.makeNonNil()
-	return nil
+	return d.identity().check()
 }
 
 func (r *DocumentSearchResults) complete() (err error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand"
 	"net/http"
 	"reflect"
@@ -88,8 +89,8 @@ type refusedRecord string
 
 func (r refusedRecord) Error() string { return string(r) }
 
-// reference decodes a body with encoding/json alone. null is no record, a null list is empty, and
-// nil metadata and the zero summary are replaced.
+// reference decodes a body with encoding/json alone. null and what has no id are no record, a null
+// list is empty, and nil metadata and the zero summary are replaced.
 func reference[T any](body []byte) (answer T, err error) {
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return answer, err
@@ -98,7 +99,41 @@ func reference[T any](body []byte) (answer T, err error) {
 	if value.Kind() == reflect.Pointer && value.IsNil() {
 		return answer, refusedRecord("null")
 	}
+	var object map[string]json.RawMessage
+	list := map[reflect.Type]string{
+		reflect.TypeFor[*Memory]():                "messages",
+		reflect.TypeFor[*MessageList]():           "messages",
+		reflect.TypeFor[*DocumentSearchResults](): "results",
+	}[value.Type()]
+	if list != "" {
+		if err := json.Unmarshal(body, &object); err != nil {
+			return answer, err
+		}
+		folded := func(key string) bool { return strings.EqualFold(key, list) }
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(object)), folded) {
+			return answer, refusedRecord("no " + list)
+		}
+	}
 	return answer, complete(value)
+}
+
+// hasID reports whether a record has the id that its kind is asked for by.
+func hasID(record any) bool {
+	switch r := record.(type) {
+	case User:
+		return r.UserID != ""
+	case Session:
+		return r.SessionID != ""
+	case Message:
+		return r.UUID != ""
+	case MemorySearchResult:
+		return (r.Message != nil || r.Summary != nil) && (r.Summary == nil || r.Summary.UUID != "")
+	case Collection:
+		return r.Name != ""
+	case Document:
+		return r.UUID != ""
+	}
+	return true
 }
 
 func complete(value reflect.Value) error {
@@ -134,6 +169,9 @@ func complete(value reflect.Value) error {
 	case reflect.Struct:
 		if value.Type() == reflect.TypeFor[time.Time]() {
 			return nil
+		}
+		if !hasID(value.Interface()) {
+			return refusedRecord("no id")
 		}
 		for i := range value.NumField() {
 			if err := complete(value.Field(i)); err != nil {
@@ -362,11 +400,13 @@ func TestDecode_Embeddings(t *testing.T) {
 // encoding/json.
 func TestDecode_MetadataIsNeverNil(t *testing.T) {
 	t.Parallel()
-	for _, body := range []string{
-		`{}`, `{"metadata":null}`, `{"unknown":1}`, `{"unknown":1,"metadata":null}`,
+	for _, fields := range []string{
+		``, `,"metadata":null`, `,"unknown":1`, `,"unknown":1,"metadata":null`,
 	} {
+		body := `{"uuid":"u","user_id":"j","session_id":"s","name":"c"` + fields + `}`
 		one, many := []byte(body), []byte("["+body+"]")
 		memory := []byte(`{"messages":[` + body + `],"summary":` + body + `,"unknown":1}`)
+		empty := []byte(`{"messages":[]` + fields + `}`)
 		message, summary := []byte(`[{"message":`+body+`}]`), []byte(`[{"summary":`+body+`}]`)
 		found := []byte(`{"results":[` + body + `]}`)
 		for i, metadata := range []Metadata{
@@ -376,10 +416,10 @@ func TestDecode_MetadataIsNeverNil(t *testing.T) {
 			decoded(t, sessionsDecoding, many)[0].Metadata,
 			decoded(t, messageDecoding, one).Metadata,
 			decoded(t, messageListDecoding, memory).Messages[0].Metadata,
-			decoded(t, memoryDecoding, one).Metadata,
+			decoded(t, memoryDecoding, empty).Metadata,
 			decoded(t, memoryDecoding, memory).Messages[0].Metadata,
 			decoded(t, memoryDecoding, memory).Summary.Metadata,
-			decoded(t, searchResultsDecoding, many)[0].Metadata,
+			decoded(t, searchResultsDecoding, message)[0].Metadata,
 			decoded(t, searchResultsDecoding, message)[0].Message.Metadata,
 			decoded(t, searchResultsDecoding, summary)[0].Summary.Metadata,
 			decoded(t, collectionDecoding, one).Metadata,

@@ -40,7 +40,8 @@
 //	              session that two memory adds created at once
 //	ambiguous     408; 502; 503; 504; 520; 522; 524; a connection   reads, and writes that can
 //	              that broke later; a response that was cut short;  be reconciled
-//	              a response that is not Zep's
+//	              a response that is not Zep's, or that is of
+//	              another record
 //	server error  500; other 5xx                                    reads
 //	final         a readable response; 3xx; other 4xx; 501; 505; a  no call
 //	              500 in which the database rejects the request,

@@ -23,16 +23,19 @@ const (
 )
 
 // Add uploads documents and returns their UUIDs, in the order of the documents. Their number is not
-// limited: they go up in batches that the server takes, at most 500 documents and 5 MiB, one after
-// the other. Without documents nothing is sent. [WithTimeout] bounds each batch.
+// limited: they go up in batches of at most 500 documents, one after the other. Without documents
+// nothing is sent. [WithTimeout] bounds each batch.
+//
+// A batch that the server refuses as too large (413) is halved, and the following ones are no
+// larger than that. [WithMaxRequestBytes] makes batches that small from the start. A document that
+// is too large alone is [ErrTooLarge].
 //
 // A batch is stored whole or not at all. If one fails, Add returns the UUIDs of the batches before it
 // together with the error: those documents are stored.
 //
 // The documents are checked before anything is sent. [ErrBadRequest] names the index of one that is
 // nil, has neither content nor embedding, has an embedding of another length than the first, or has a
-// DocumentID that is not printable ASCII, too long, or that of an earlier one. A document over 5 MiB
-// is [ErrTooLarge].
+// DocumentID that is not printable ASCII, too long, or that of an earlier one.
 //
 // A DocumentID that is taken, also by a deleted document, is [ErrAlreadyExists]. A collection that
 // does not exist is [ErrNotFound], an embedding of another length than the collection's
@@ -48,20 +51,39 @@ func (s *DocumentService) Add(
 	if err := s.client.precheck(opts, err); err != nil {
 		return nil, err
 	}
-	bodies, err := batches("Document.Add", documents, nil)
+	b, err := documentBatches(s.client, "Document.Add", documents, "[]")
 	if err != nil {
 		return nil, err
 	}
 	uuids := make([]string, 0, len(documents))
-	for _, body := range bodies {
-		batch := documents[len(uuids) : len(uuids)+len(body)]
-		added, err := s.addBatch(ctx, collection, batch, body, opts)
-		if err != nil {
-			return uuids, afterBatches("Document.Add", "stored", len(uuids), len(documents), err)
-		}
+	_, err = b.send(func(first, end int) error {
+		added, err := s.addBatch(ctx, collection, documents[first:end], b.items[first:end], opts)
 		uuids = append(uuids, added...)
+		return err
+	})
+	if err != nil {
+		return uuids, afterBatches("Document.Add", "stored", len(uuids), len(documents), err)
 	}
 	return uuids, nil
+}
+
+// documentBatches returns the batches of a call about documents. An item that is over the limit of
+// the client alone is an error.
+func documentBatches[T any](
+	c *Client, method string, items []T, envelope string,
+) (*batches, error) {
+	encoded, err := encodeItems(method, "item %d: ", items)
+	if err != nil {
+		return nil, err
+	}
+	b := &batches{
+		items:    encoded,
+		around:   bytesAround(envelope),
+		tooLarge: isRefusedAsTooLarge,
+		maxItems: maxBatch,
+		maxBytes: c.maxRequestBytes,
+	}
+	return b, b.check(method)
 }
 
 func (s *DocumentService) addBatch(
@@ -204,16 +226,18 @@ func (s *DocumentService) Get(
 
 const documentRoute = "/collection/{collectionName}/document/uuid/{documentUUID}"
 
-// GetByUUIDs returns the documents with these UUIDs, in no promised order, without those that do not
-// exist. They are asked for in batches of 500. Without UUIDs nothing is sent: the server would answer
-// with every document. An empty one is [ErrInvalidID], a collection that does not exist [ErrNotFound].
+// GetByUUIDs returns the documents with these UUIDs, in no promised order, without those that do
+// not exist. They are asked for in batches of at most 500. A batch is halved if the server refuses
+// it as too large (413), or if its response is over 256 MiB. Without UUIDs nothing is sent: the
+// server would answer with every document. An empty one is [ErrInvalidID], a collection that does
+// not exist [ErrNotFound].
 //
 // POST /api/v1/collection/{collectionName}/document/list/get
 func (s *DocumentService) GetByUUIDs(
 	ctx context.Context, collection string, documentUUIDs []string, opts ...RequestOption,
 ) ([]*Document, error) {
 	err := checkList(collection, "documentUUIDs", documentUUIDs)
-	return s.getList(ctx, collection, "uuids", documentUUIDs, err, opts)
+	return s.getList(ctx, "Document.GetByUUIDs", collection, "uuids", documentUUIDs, err, opts)
 }
 
 // GetByIDs is [DocumentService.GetByUUIDs] for DocumentIDs.
@@ -223,28 +247,38 @@ func (s *DocumentService) GetByIDs(
 	ctx context.Context, collection string, documentIDs []string, opts ...RequestOption,
 ) ([]*Document, error) {
 	err := checkList(collection, "documentIDs", documentIDs)
-	return s.getList(ctx, collection, "document_ids", documentIDs, err, opts)
+	return s.getList(ctx, "Document.GetByIDs", collection, "document_ids", documentIDs, err, opts)
 }
 
 func (s *DocumentService) getList(
-	ctx context.Context, collection, key string, ids []string, invalid error, opts []RequestOption,
+	ctx context.Context, method, collection, key string, ids []string, invalid error,
+	opts []RequestOption,
 ) ([]*Document, error) {
 	if err := s.client.precheck(opts, invalid); err != nil {
 		return nil, err
 	}
+	b, err := documentBatches(s.client, method, ids, `{"`+key+`":[]}`)
+	if err != nil {
+		return nil, err
+	}
+	b.tooLarge = func(err error) bool { return errors.Is(err, ErrTooLarge) } // also of a response
 	documents := []*Document{}
-	for batch := range slices.Chunk(ids, maxBatch) {
+	_, err = b.send(func(first, end int) error {
 		found, err := do(ctx, s.client, call[[]*Document]{
 			endpoint: "POST /collection/{collectionName}/document/list/get",
 			ids:      []string{collection},
-			body:     map[string][]string{key: batch},
+			body:     map[string][]json.RawMessage{key: b.items[first:end]},
 			resend:   readOnly,
 			decode:   decodeDocuments,
 		}, opts)
 		if err != nil && !isNoneFound(err) {
-			return nil, err
+			return err
 		}
 		documents = append(documents, found...)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return documents, nil
 }
@@ -317,10 +351,11 @@ func (r *UpdateDocumentRequest) invalid() string {
 }
 
 // UpdateAll updates many documents, in their order, as [DocumentService.Update] does one, with the
-// same promises. They go in batches of at most 500 documents and 5 MiB, one after the other.
-// Without requests nothing is sent. If a batch fails, the error tells how many documents were
-// updated before it. Documents that do not exist are passed over, unless all of a batch are:
-// [ErrNotFound]. A batch waits for the updates of each of its documents.
+// same promises. They go in batches of at most 500 documents, one after the other, which are halved
+// as those of [DocumentService.Add] are. Without requests nothing is sent. If a batch fails, the
+// error tells how many documents were updated before it. Documents that do not exist are passed
+// over, unless all of a batch are: [ErrNotFound]. A batch waits for the updates of each of its
+// documents.
 //
 // The server changes in every document of a request what it changes in one, and empties what was not
 // sent. So a batch ends where the next update has other fields: updates with the same fields are best
@@ -334,23 +369,23 @@ func (s *DocumentService) UpdateAll(
 	if err := s.client.precheck(opts, err); err != nil {
 		return err
 	}
-	bodies, err := batches("Document.UpdateAll", reqs, mustSplitUpdates(reqs))
+	b, err := documentBatches(s.client, "Document.UpdateAll", reqs, "[]")
 	if err != nil {
 		return err
 	}
-	done := 0
-	for _, body := range bodies {
+	b.mustSplit = mustSplitUpdates(reqs)
+	done, err := b.send(func(first, end int) error {
 		_, err := do(ctx, s.client, call[none]{
 			endpoint: "PATCH /collection/{collectionName}/document/list/update",
 			ids:      []string{collection},
-			body:     body,
-			update:   documentUpdate(collection, reqs[done:done+len(body)]),
+			body:     b.items[first:end],
+			update:   documentUpdate(collection, reqs[first:end]),
 			decode:   decodeOK,
 		}, opts)
-		if err != nil {
-			return afterBatches("Document.UpdateAll", "updated", done, len(reqs), err)
-		}
-		done += len(body)
+		return err
+	})
+	if err != nil {
+		return afterBatches("Document.UpdateAll", "updated", done, len(reqs), err)
 	}
 	return nil
 }
@@ -423,9 +458,10 @@ func (s *DocumentService) Delete(
 	return err
 }
 
-// DeleteAll removes documents, in batches of at most 500, one after the other. Those that do not
-// exist are passed over; if none of them ever existed, the error is [ErrNotFound]. Without UUIDs
-// nothing is sent. If a batch fails, the error tells how many documents were removed before it.
+// DeleteAll removes documents, in batches of at most 500, one after the other, which are halved as
+// those of [DocumentService.Add] are. Those that do not exist are passed over; if none of them
+// ever existed, the error is [ErrNotFound]. Without UUIDs nothing is sent. If a batch fails, the
+// error tells how many documents were removed before it.
 // Documents that are not embedded yet must not be deleted: see [DocumentService.Delete].
 //
 // POST /api/v1/collection/{collectionName}/document/list/delete
@@ -436,25 +472,29 @@ func (s *DocumentService) DeleteAll(
 	if err := s.client.precheck(opts, err); err != nil {
 		return err
 	}
-	done, found := 0, false
+	b, err := documentBatches(s.client, "Document.DeleteAll", documentUUIDs, "[]")
+	if err != nil {
+		return err
+	}
+	found := false
 	var noneFound error
-	for batch := range slices.Chunk(documentUUIDs, maxBatch) {
+	done, err := b.send(func(first, end int) error {
 		_, err := do(ctx, s.client, call[none]{
 			endpoint:  "POST /collection/{collectionName}/document/list/delete",
 			ids:       []string{collection},
-			body:      batch,
+			body:      b.items[first:end],
 			decode:    decodeOK,
 			reconcile: reconcileDelete,
 		}, opts)
-		switch {
-		case err == nil:
-			found = true
-		case isNoneFound(err): // the next batch may have some
+		if isNoneFound(err) { // the next batch may have some
 			noneFound = err
-		default:
-			return afterBatches("Document.DeleteAll", "removed", done, len(documentUUIDs), err)
+			return nil
 		}
-		done += len(batch)
+		found = found || err == nil
+		return err
+	})
+	if err != nil {
+		return afterBatches("Document.DeleteAll", "removed", done, len(documentUUIDs), err)
 	}
 	if found {
 		return nil

@@ -82,16 +82,6 @@ func TestDocumentAdd_InvalidDocuments(t *testing.T) {
 			"cannot be sent as JSON",
 			ErrBadRequest,
 		},
-		"one a byte over 5 MiB": {
-			[]*CreateDocumentRequest{{Content: strings.Repeat("x", maxBatchBytes-15)}},
-			"takes 5242881 bytes as JSON, and the server takes 5242880",
-			ErrTooLarge,
-		},
-		"one that JSON makes so long": {
-			[]*CreateDocumentRequest{{Content: strings.Repeat("\"", maxBatchBytes/2)}},
-			"takes 5242896 bytes",
-			ErrTooLarge,
-		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -120,75 +110,6 @@ func TestDocumentAdd_InvalidDocuments(t *testing.T) {
 			{Content: "c", Embedding: eight},
 		})
 	require.NoError(t, err, "allowed")
-}
-
-// TestDocumentAdd_BatchSizes checks that a batch has at most 500 documents and at most 5 MiB of
-// JSON, to the byte.
-func TestDocumentAdd_BatchSizes(t *testing.T) {
-	t.Parallel()
-	of := func(n int) *CreateDocumentRequest { // a document that takes n bytes as JSON
-		return &CreateDocumentRequest{Content: strings.Repeat("x", n-len(`{"content":""}`))}
-	}
-	many := func(n, size int) (documents []*CreateDocumentRequest) {
-		for range n {
-			documents = append(documents, of(size))
-		}
-		return documents
-	}
-	const most = maxBatchBytes - len("[]")
-	tests := map[string]struct {
-		documents []*CreateDocumentRequest
-		want      []int
-	}{
-		"one":                      {many(1, 20), []int{1}},
-		"one that fills a request": {many(1, most), []int{1}},
-		"two that fill a request": {
-			[]*CreateDocumentRequest{of(most - 1000 - len(",")), of(1000)},
-			[]int{2},
-		},
-		"two that are a byte too much": {
-			[]*CreateDocumentRequest{of(most - 1000), of(1000)},
-			[]int{1, 1},
-		},
-		"small ones around a large one": {
-			[]*CreateDocumentRequest{of(20), of(most), of(20), of(20)},
-			[]int{1, 1, 2},
-		},
-		"a third that does not fit": {
-			[]*CreateDocumentRequest{of(most / 2), of(most/2 - 1), of(20), of(20)},
-			[]int{2, 2},
-		},
-		"500":  {many(500, 20), []int{500}},
-		"501":  {many(501, 20), []int{500, 1}},
-		"1500": {many(1500, 20), []int{500, 500, 500}},
-		"such that both limits come once": {
-			append(many(500, 20), many(3, most/2-10)...),
-			[]int{500, 2, 1},
-		},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			batches, err := batches("Document.Add", test.documents, nil)
-			require.NoError(t, err)
-			var got []int
-			var items []json.RawMessage
-			for _, batch := range batches {
-				got = append(got, len(batch))
-				items = append(items, batch...)
-				body, err := json.Marshal(batch)
-				require.NoError(t, err)
-				assert.LessOrEqual(t, len(body), maxBatchBytes)
-			}
-			assert.Equal(t, test.want, got)
-			require.Len(t, items, len(test.documents))
-			for i, item := range items {
-				want, err := json.Marshal(test.documents[i])
-				require.NoError(t, err)
-				require.True(t, string(want) == string(item), "item %d", i)
-			}
-		})
-	}
 }
 
 // numbered returns n documents with the contents 0, 1 and so on, with DocumentIDs if ids is
@@ -241,10 +162,10 @@ func TestDocumentAdd_FailedBatch(t *testing.T) {
 		},
 		"the third, refused": {
 			[]step{manyUUIDs("a", 500), manyUUIDs("b", 500),
-				answers(413, "request body too large")},
+				answers(403, "no more")},
 			nil,
 			"the first 1000 of 1200 are stored",
-			[]error{ErrTooLarge},
+			[]error{ErrUnauthorized},
 		},
 		"the second, its answer lost": {
 			[]step{manyUUIDs("a", 500), answerLost},

@@ -314,7 +314,8 @@ func TestDocumentDeleteAll_Batches(t *testing.T) {
 
 func TestDocumentGet_UnexpectedResponse(t *testing.T) {
 	t.Parallel()
-	c, _, _ := scripted(t, nil, answers(200, "null"), answers(200, "[null]"),
+	once := []Option{WithMaxAttempts(1)}
+	c, _, _ := scripted(t, once, answers(200, "null"), answers(200, "[null]"),
 		answers(404, noneOfList))
 	_, err := c.Document.Get(context.Background(), "docs", uuid1)
 	require.ErrorContains(t, err, "unexpected response")

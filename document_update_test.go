@@ -53,13 +53,6 @@ func TestDocumentUpdate_InvalidRequests(t *testing.T) {
 			return c.Document.UpdateAll(ctx, "docs",
 				[]*UpdateDocumentRequest{{UUID: uuid1, DocumentID: "d"}, nil})
 		},
-		"too long": func(c *Client) error {
-			return c.Document.UpdateAll(ctx, "docs",
-				[]*UpdateDocumentRequest{
-					{UUID: uuid1, DocumentID: "d"},
-					{UUID: uuid2, Metadata: Metadata{"x": strings.Repeat("x", maxBatchBytes)}},
-				})
-		},
 	} {
 		c, s, _ := scripted(t, nil)
 		require.ErrorContains(t, call(c), " 1 ", how)

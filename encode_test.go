@@ -49,13 +49,13 @@ var textFields = []struct {
 			})
 			return err
 		}},
-	{"/memory: Messages[2].UUID", addMessage(func(m *Message, s string) { m.UUID = s })},
-	{"/memory: Messages[2].Role", addMessage(func(m *Message, s string) { m.Role = Role(s) })},
-	{"/memory: Messages[2].Content", addMessage(func(m *Message, s string) { m.Content = s })},
-	{`/memory: Messages[2].Metadata["k"]`, addMessage(func(m *Message, s string) {
+	{"Memory.Add: Messages[2].UUID", addMessage(func(m *Message, s string) { m.UUID = s })},
+	{"Memory.Add: Messages[2].Role", addMessage(func(m *Message, s string) { m.Role = Role(s) })},
+	{"Memory.Add: Messages[2].Content", addMessage(func(m *Message, s string) { m.Content = s })},
+	{`Memory.Add: Messages[2].Metadata["k"]`, addMessage(func(m *Message, s string) {
 		m.Metadata = Metadata{"k": s}
 	})},
-	{`/memory: Metadata["k"]`, func(ctx context.Context, c *Client, s string) error {
+	{`Memory.Add: Metadata["k"]`, func(ctx context.Context, c *Client, s string) error {
 		return c.Memory.Add(ctx, "s", &AddMemoryRequest{Metadata: Metadata{"k": s}})
 	}},
 	{"/search: Text", searchMemory(func(r *SearchMemoryRequest, s string) { r.Text = s })},

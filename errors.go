@@ -42,8 +42,9 @@ var (
 	// ErrUnauthorized: the API key is missing, wrong or expired (401), or does not allow this (403).
 	ErrUnauthorized = errors.New("zep: unauthorized")
 
-	// ErrTooLarge: the request is over what the server takes (413; 5 MiB unless it is configured otherwise), or its answer
-	// is over the 256 MiB that the client reads.
+	// ErrTooLarge: the request is over what the server takes (413; 5 MiB unless it is configured
+	// otherwise) or over [WithMaxRequestBytes], or its response is over the 256 MiB that the client
+	// reads.
 	ErrTooLarge = errors.New("zep: too large")
 
 	// ErrRateLimited: 429, still after the last attempt. Zep itself does not limit; proxies before it do.
@@ -326,10 +327,6 @@ type lineError struct{ error }
 func (e lineError) Error() string { return oneLine(e.error.Error()) }
 
 func (e lineError) Unwrap() error { return e.error }
-
-func errNegative(where, field string, value int64) error {
-	return fmt.Errorf("%w: %s: %s is %d, must not be negative", ErrBadRequest, where, field, value)
-}
 
 func errNilRequest(method string) error {
 	return fmt.Errorf("%w: %s: the request is nil", ErrBadRequest, method)

@@ -412,6 +412,7 @@ func TestError_Text(t *testing.T) {
 			Method:     "GET",
 			Path:       "/api/v1/user",
 			StatusCode: 302,
+			Header:     http.Header{"Location": {"https://login.test/"}},
 			Message:    "redirects to https://login.test/",
 			Attempts:   1,
 		},

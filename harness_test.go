@@ -15,6 +15,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"os"
+	"path"
 	"runtime"
 	"strings"
 	"sync"
@@ -161,6 +162,13 @@ func answersWithBody(status int, body io.Reader, header ...string) step {
 	}
 }
 
+// answersRecord responds with a record of any kind, which has the id at the end of the path.
+func answersRecord(req *http.Request) (*http.Response, error) {
+	id := path.Base(req.URL.Path)
+	body := fmt.Sprintf(`{"uuid":%q,"user_id":%[1]q,"session_id":%[1]q,"name":%[1]q}`, id)
+	return answers(200, body)(req)
+}
+
 // truncated responds with a body that breaks off.
 func truncated(status int, body string) step {
 	return func(req *http.Request) (*http.Response, error) {
@@ -289,6 +297,7 @@ var (
 		endpoint: "POST /once",
 		body:     struct{}{},
 		resend:   noRetry,
+		decode:   decodeUser,
 	}
 
 	// searchCall is a POST that changes nothing.

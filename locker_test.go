@@ -123,7 +123,7 @@ func TestLocker_Keys(t *testing.T) {
 				if name == "document" || name == "documents" {
 					return answers(200, "OK")(req)
 				}
-				return answers(200, `{"user_id":"jane","session_id":"s","uuid":"u1"}`)(req)
+				return answersRecord(req)
 			})
 			c, _ := clientWith(t, transport, append(test.opts, WithLocker(locker))...)
 			require.NoError(t, test.call(c))

@@ -2,8 +2,10 @@ package zep
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"regexp"
 	"slices"
@@ -13,10 +15,10 @@ import (
 // MemoryService keeps the messages of sessions: [Client.Memory].
 type MemoryService struct{ client *Client }
 
-// Get returns the last messages of a session, oldest first, and the summary of the earlier ones, nil
-// if there is none yet. nil options are the server's default: 12 messages, without those in the
-// summary. A session that does not exist has no messages: that is no error. A negative LastN is
-// [ErrBadRequest].
+// Get returns the last messages of a session, oldest first, and the summary of the earlier ones,
+// nil if there is none yet. nil options are the server's default: 12 messages, without those in
+// the summary. A session that does not exist has no messages: that is no error. A LastN that is
+// negative or over 2^31-1 is [ErrBadRequest].
 //
 // GET /api/v1/sessions/{sessionId}/memory
 func (s *MemoryService) Get(
@@ -34,10 +36,10 @@ func (s *MemoryService) Get(
 }
 
 func (o *GetMemoryOptions) validate() error {
-	if o != nil && o.LastN < 0 {
-		return errNegative("Memory.Get", "LastN", int64(o.LastN))
+	if o == nil {
+		return nil
 	}
-	return nil
+	return checkCount("Memory.Get", "LastN", int64(o.LastN), math.MaxInt32)
 }
 
 // newMessage is a message as the server takes it: an empty UUID or time is an error to it.
@@ -54,8 +56,8 @@ type newMessage struct {
 
 // newMemory is the body of an add.
 type newMemory struct {
-	Messages []newMessage `json:"messages"`
-	Metadata Metadata     `json:"metadata,omitempty"`
+	Messages []json.RawMessage `json:"messages"`
+	Metadata Metadata          `json:"metadata,omitempty"`
 }
 
 // sessionRaceText says that two adds created the session at once. This one's messages were not
@@ -76,10 +78,16 @@ var sessionRaceText = regexp.MustCompile(
 // was answered stores nothing either, unless the user was deleted in between. The request and its
 // messages are not written to.
 //
-// The error is [ErrNotPublished] if the server stored the messages but could not hand them on: they
-// are there. It is [ErrTooLarge] if the request is over the server's 5 MiB, and [ErrBadRequest],
-// before anything is sent, if a message is nil or a UUID comes twice. A UUID in the request that is
-// taken is [ErrAlreadyExists] and [ErrServer]: then nothing of the request is stored.
+// All messages go in one request, which is stored whole or not at all. Only if the server refuses
+// it as too large (413), or if it is over [WithMaxRequestBytes], the messages go in several
+// requests, in their order and with Metadata in the first; messages that others add meanwhile may
+// come between. If one of these fails, the error tells how many messages are stored by those
+// before it: only the others are to be added again. A message that is too large alone is
+// [ErrTooLarge]. [WithTimeout] bounds each request.
+//
+// The error is [ErrNotPublished] if the server stored all messages but could not hand some of them
+// on. It is [ErrBadRequest], before anything is sent, if a message is nil or a UUID comes twice. A
+// UUID that is taken is [ErrAlreadyExists] and [ErrServer]: then nothing of the request is stored.
 //
 // POST /api/v1/sessions/{sessionId}/memory
 func (s *MemoryService) Add(
@@ -89,10 +97,70 @@ func (s *MemoryService) Add(
 	if err != nil {
 		return s.client.precheck(opts, err)
 	}
-	_, err = do(ctx, s.client, call[none]{
+	b, err := s.messageBatches(messages, req.Metadata)
+	if err != nil {
+		return s.client.precheck(opts, err)
+	}
+	if len(messages) == 0 {
+		return s.addBatch(ctx, sessionID, nil, newMemory{b.items, req.Metadata}, opts)
+	}
+	var notPublished error
+	done, err := b.send(func(first, end int) error {
+		body := newMemory{Messages: b.items[first:end]}
+		if first == 0 {
+			body.Metadata = req.Metadata
+		}
+		err := s.addBatch(ctx, sessionID, messages[first:end], body, opts)
+		if errors.Is(err, ErrNotPublished) { // stored, and the next ones follow
+			notPublished = err
+			return nil
+		}
+		return err
+	})
+	switch {
+	case err == nil:
+		return notPublished
+	case notPublished != nil:
+		return afterBatches("Memory.Add", "stored, but not all published", done, len(messages), err)
+	}
+	return afterBatches("Memory.Add", "stored", done, len(messages), err)
+}
+
+func (s *MemoryService) messageBatches(
+	messages []newMessage, metadata Metadata,
+) (*batches, error) {
+	items, err := encodeItems("Memory.Add", "Messages[%d].", messages)
+	if err != nil {
+		return nil, err
+	}
+	rest := newMemory{[]json.RawMessage{}, metadata} // of the first request, without its messages
+	envelope, err := encode(rest)
+	if err != nil {
+		return nil, fmt.Errorf("%w: Memory.Add: %w", ErrBadRequest, lineError{err})
+	}
+	b := &batches{
+		items: items,
+		around: func(first int) int {
+			if first == 0 {
+				return len(envelope)
+			}
+			return len(`{"messages":[]}`)
+		},
+		tooLarge: isRefusedAsTooLarge,
+		maxBytes: s.client.maxRequestBytes,
+	}
+	return b, b.check("Memory.Add")
+}
+
+// addBatch adds the messages of one request.
+func (s *MemoryService) addBatch(
+	ctx context.Context, sessionID string, messages []newMessage, body newMemory,
+	opts []RequestOption,
+) error {
+	_, err := do(ctx, s.client, call[none]{
 		endpoint:  "POST /sessions/{sessionId}/memory",
 		ids:       []string{sessionID},
-		body:      newMemory{messages, req.Metadata},
+		body:      body,
 		transient: sessionRaceText,
 		decode:    decodeOK,
 		reconcile: func(ctx context.Context, _ []byte, failure *Error) (none, error) {
@@ -201,7 +269,7 @@ type searchQuery struct {
 // server stored the messages. A session that does not exist has no results.
 //
 // The error is [ErrBadRequest], before anything is sent, if there is neither Text nor Metadata, or if
-// Limit is negative. A JSON path that PostgreSQL cannot read is [ErrServer].
+// Limit is negative or over 2^31-1. A JSON path that PostgreSQL cannot read is [ErrServer].
 //
 // POST /api/v1/sessions/{sessionId}/search
 func (s *MemoryService) Search(
@@ -226,8 +294,6 @@ func (r *SearchMemoryRequest) validate() error {
 		return errNilRequest("Memory.Search")
 	case r.Text == "" && len(r.Metadata) == 0:
 		return fmt.Errorf("%w: Memory.Search: neither Text nor Metadata to search for", ErrBadRequest)
-	case r.Limit < 0:
-		return errNegative("Memory.Search", "Limit", int64(r.Limit))
 	}
-	return nil
+	return checkCount("Memory.Search", "Limit", int64(r.Limit), math.MaxInt32)
 }

@@ -183,7 +183,7 @@ func TestMemoryAdd_UUIDTakenAfterLostResponse(t *testing.T) {
 	}{
 		"one of ours is there": {
 			[]*Message{a, ours, b},
-			[]step{there("x", "ai", "whatever")},
+			[]step{answersRecord},
 			[]string{""},
 			"",
 			nil,

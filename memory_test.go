@@ -2,6 +2,7 @@ package zep
 
 import (
 	"context"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -81,7 +82,8 @@ func TestMemoryService_Wire(t *testing.T) {
 			func(ctx context.Context, c *Client) (any, error) {
 				return c.Memory.Get(ctx, "chat 7: jane;joe 100%", nil)
 			},
-			[]string{"GET /sessions/chat%207:%20jane;joe%20100%25/memory"}, []string{`{}`}, empty,
+			[]string{"GET /sessions/chat%207:%20jane;joe%20100%25/memory"},
+			[]string{`{"messages":[]}`}, empty,
 		},
 		"Add a message with all fields": {
 			add(AddMemoryRequest{
@@ -172,11 +174,19 @@ func TestRoles(t *testing.T) {
 func TestMemoryGet_UnexpectedResponse(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"null", `{"messages":[null]}`, `[]`, `{"messages":{}}`} {
-		c, _, _ := scripted(t, nil, answers(200, body))
+		c, _, _ := scripted(t, []Option{WithMaxAttempts(1)}, answers(200, body))
 		memory, err := c.Memory.Get(context.Background(), "s", nil)
 		require.ErrorContains(t, err, "unexpected response", body)
 		assert.Nil(t, memory)
 	}
+}
+
+func TestMemoryGet_LargestLastN(t *testing.T) {
+	t.Parallel()
+	c, s, _ := scripted(t, nil, answers(200, `{"messages":[]}`))
+	_, err := c.Memory.Get(context.Background(), "s", &GetMemoryOptions{LastN: math.MaxInt32})
+	require.NoError(t, err)
+	assert.Contains(t, s.requests()[0].url, "?lastn=2147483647")
 }
 
 func TestMemoryDelete_LostResponse(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path"
 	"strings"
 	"testing"
 
@@ -196,7 +197,7 @@ func turnstiled(t *testing.T) (*Client, *turnstile) {
 		case req.Method == http.MethodGet:
 			return docsJSON
 		case strings.Contains(req.URL.Path, "/messages/"):
-			return helloJSON
+			return `{"uuid":"` + path.Base(req.URL.Path) + `"}`
 		}
 		return "OK"
 	}}

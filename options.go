@@ -46,6 +46,7 @@ type config struct {
 	concurrentUpdates bool
 	parallelUpdates   bool
 	locker            Locker
+	maxRequestBytes   int64 // 0 is no limit
 }
 
 // newConfig applies options over the environment over the defaults.
@@ -314,6 +315,23 @@ func WithLocker(locker Locker) Option {
 			return errors.New("WithLocker: the Locker is nil")
 		}
 		c.locker = locker
+		return nil
+	}
+}
+
+// WithMaxRequestBytes sets the size of the largest request body that is sent. It must be more than 0.
+// Documents and messages that take more go in several requests; any other larger request, and a single
+// larger document or message, is [ErrTooLarge], before anything is sent.
+//
+// By default there is no limit: the server takes 5 MiB unless it is configured otherwise, and what it
+// refuses is split then. Use it for a limit that is known, which saves the refused requests, and for a
+// proxy that closes the connection in place of answering 413.
+func WithMaxRequestBytes(max int64) Option {
+	return func(c *config) error {
+		if max <= 0 {
+			return fmt.Errorf("WithMaxRequestBytes(%d): must be more than 0", max)
+		}
+		c.maxRequestBytes = max
 		return nil
 	}
 }

@@ -318,9 +318,16 @@ func TestOption_Validation(t *testing.T) {
 		"attempts many":     {WithMaxAttempts(math.MaxInt), ""},
 		"attempts 0":        {WithMaxAttempts(0), "WithMaxAttempts(0): must be at least 1"},
 		"attempts negative": {WithMaxAttempts(-1), "WithMaxAttempts(-1): must be at least 1"},
-		"backoff":           {WithBackoff(time.Second, time.Minute), ""},
-		"backoff constant":  {WithBackoff(time.Second, time.Second), ""},
-		"backoff none":      {WithBackoff(0, 0), ""},
+		"request bytes":     {WithMaxRequestBytes(1), ""},
+		"request bytes none": {
+			WithMaxRequestBytes(0), "WithMaxRequestBytes(0): must be more than 0",
+		},
+		"request bytes negative": {
+			WithMaxRequestBytes(-1), "WithMaxRequestBytes(-1): must be more than 0",
+		},
+		"backoff":          {WithBackoff(time.Second, time.Minute), ""},
+		"backoff constant": {WithBackoff(time.Second, time.Second), ""},
+		"backoff none":     {WithBackoff(0, 0), ""},
 		"backoff negative": {
 			WithBackoff(-1, 1), "WithBackoff(-1ns, 1ns): must be 0 <= min <= max",
 		},

@@ -34,8 +34,12 @@ func (s *heavyServer) RoundTrip(req *http.Request) (*http.Response, error) {
 	limit, _ := strconv.Atoi(query.Get("limit"))
 	after, _ := strconv.Atoi(query.Get("cursor"))
 	messages := strings.HasSuffix(req.URL.Path, "/messages")
-	if messages {
-		after = (max(after, 1) - 1) * limit
+	field := "user_id"
+	switch {
+	case messages:
+		field, after = "uuid", (max(after, 1)-1)*limit
+	case strings.HasSuffix(req.URL.Path, "/sessions"):
+		field = "session_id"
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,7 +50,7 @@ func (s *heavyServer) RoundTrip(req *http.Request) (*http.Response, error) {
 		parts[0] = strings.NewReader(`{"messages":[`)
 	}
 	for id := after + 1; id <= min(after+limit, s.records); id++ {
-		head := fmt.Sprintf(`,{"id":%d,"uuid":"%d","metadata":{"k":"`, id, id)
+		head := fmt.Sprintf(`,{"id":%d,%q:"%d","metadata":{"k":"`, id, field, id)
 		if id == after+1 {
 			head = head[1:]
 		}
@@ -221,14 +225,14 @@ func TestAll_PagesByWeight(t *testing.T) {
 		want   []int
 	}{
 		// Records of about 1 KiB, so 32 of them.
-		"users of 1 kB": {"User.All", func(int) int { return 980 }, []int{100, 50, 33, 33}},
+		"users of 1 kB": {"User.All", func(int) int { return 977 }, []int{100, 50, 33, 33}},
 		// 512 messages of about 220 bytes are over 64 KiB, 256 are not.
 		"messages of 220 B": {
 			"Message.All", func(int) int { return 180 }, []int{512, 256, 128, 128},
 		},
 		// The last 800 weigh next to nothing, so the pages double again.
 		"light in the end": {
-			"User.All", func(id int) int { return 980 * (1 - min(id/201, 1)) },
+			"User.All", func(id int) int { return 977 * (1 - min(id/201, 1)) },
 			[]int{100, 50, 33, 33, 33, 32, 32, 53, 106, 212, 424},
 		},
 	}

@@ -81,7 +81,8 @@ func (o *ListOptions) validate() error {
 	)
 }
 
-// checkCount refuses a number that is negative or over max.
+// checkCount refuses a number that is negative or over max. The server reads limits as 32 bits: a
+// higher one selects other records.
 func checkCount(of, field string, value, max int64) error {
 	switch {
 	case value < 0:

@@ -330,7 +330,7 @@ func TestReconcileAdd_ReadBackFails(t *testing.T) {
 		},
 		"a redirect":             {[]step{answers(302, "", "Location", "/login")}, nil},
 		"an unexpected response": {repeat(4, answers(200, "<html>")), nil},
-		"null":                   {[]step{answers(200, "null")}, nil},
+		"null":                   {repeat(4, answers(200, "null")), nil},
 		"an unknown path": {
 			[]step{answers(404, "404 page not found")}, []error{ErrEndpointNotFound},
 		},

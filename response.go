@@ -3,7 +3,6 @@ package zep
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -118,8 +117,8 @@ func (x *exchange) judgeCut(resp *http.Response, err error) (outcome, *Error) {
 	return ambiguous, failure
 }
 
-// judgeSuccess decodes a 2xx. A page or half an answer comes from a proxy or a broken server, and
-// leaves open what became of the request. JSON of another shape would come again.
+// judgeSuccess decodes a 2xx. A page, half an answer or another record comes from a proxy or a broken
+// server, and leaves open what became of the request.
 func (x *exchange) judgeSuccess(resp *http.Response, body []byte) (outcome, *Error) {
 	var err error
 	if isPage(body) {
@@ -130,12 +129,7 @@ func (x *exchange) judgeSuccess(resp *http.Response, body []byte) (outcome, *Err
 	if err == nil {
 		return final, nil
 	}
-	failure := x.newError(resp, "unexpected response: "+err.Error(), err)
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) || errors.Is(err, errNotZep) {
-		return ambiguous, failure
-	}
-	return final, failure
+	return ambiguous, x.newError(resp, "unexpected response: "+err.Error(), err)
 }
 
 // judgeRefusal says what a response proves that is not a 2xx.

@@ -43,7 +43,7 @@ func TestCaptureResponse(t *testing.T) {
 			[]step{answers(503, "busy", version...), neverDialled, neverDialled, neverDialled},
 			503, "busy",
 		},
-		"an unexpected response": {[]step{answers(200, "null", version...)}, 200, "null"},
+		"an unexpected response": {repeat(4, answers(200, "null", version...)), 200, "null"},
 		"a redirect with its Location": {
 			[]step{answers(302, "", append(version, "Location", "http://zep.test/x")...)}, 302, "",
 		},
@@ -148,7 +148,7 @@ func TestResponse_Unexpected(t *testing.T) {
 	t.Parallel()
 	var zipped bytes.Buffer
 	zipper := gzip.NewWriter(&zipped)
-	_, _ = io.WriteString(zipper, `{"user_id":"`+strings.Repeat("jane", 1000)+`"}`)
+	_, _ = io.WriteString(zipper, `{"user_id":"jane","email":"`+strings.Repeat("jane", 1000)+`"}`)
 	require.NoError(t, zipper.Close())
 	get := func(c *Client) error { _, err := c.User.Get(context.Background(), "jane"); return err }
 	list := func(c *Client) error { _, err := c.User.List(context.Background(), nil); return err }
@@ -167,11 +167,11 @@ func TestResponse_Unexpected(t *testing.T) {
 		call     func(*Client) error
 		attempts int // what the table of retries says of reads
 	}{
-		"null for a record":   {write(200, nil, "null\n"), get, 1},
-		"null in a list":      {write(200, nil, "[{},null]"), list, 1},
-		"a list for a record": {write(200, nil, "[]"), get, 1},
-		"a record for a list": {write(200, nil, "{}"), list, 1},
-		"another type":        {write(200, nil, `{"user_id":7}`), get, 1},
+		"null for a record":   {write(200, nil, "null\n"), get, 4},
+		"null in a list":      {write(200, nil, "[{},null]"), list, 4},
+		"a list for a record": {write(200, nil, "[]"), get, 4},
+		"a record for a list": {write(200, nil, "{}"), list, 4},
+		"another type":        {write(200, nil, `{"user_id":7}`), get, 4},
 		"empty for a record":  {write(200, nil, ""), get, 4},
 		"empty for a list":    {write(200, nil, ""), list, 4},
 		"no content":          {write(204, nil, ""), get, 4},
@@ -281,7 +281,7 @@ func TestResponse_DeeplyNestedJSON(t *testing.T) {
 func TestResponse_ListOfAMillion(t *testing.T) {
 	t.Parallel()
 	const million = 1_000_000
-	body := "[{}" + strings.Repeat(",{}", million-1) + "]"
+	body := `[{"user_id":"j"}` + strings.Repeat(`,{"user_id":"j"}`, million-1) + "]"
 	c, _, _ := scripted(t, nil, answers(200, body))
 	users, err := c.User.List(context.Background(), nil)
 	require.NoError(t, err)
@@ -295,9 +295,10 @@ func TestResponse_OverLimit(t *testing.T) {
 	require.Len(t, whole, limit)
 	c, _, _ := scripted(t, nil, answers(200, whole), answers(200, whole+" "))
 	limitResponses(c, limit)
-	_, err := c.User.Get(context.Background(), "jane")
+	id := strings.Repeat("j", limit-14)
+	_, err := c.User.Get(context.Background(), id)
 	require.NoError(t, err, "at the limit")
-	_, err = c.User.Get(context.Background(), "jane")
+	_, err = c.User.Get(context.Background(), id)
 	assert.Equal(t, []error{ErrTooLarge}, matched(err))
 	assert.ErrorContains(t, err, "the response is over 1000 bytes")
 	assert.Equal(t, 1, requireError(t, err).Attempts)

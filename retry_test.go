@@ -79,6 +79,9 @@ var retryTable = []struct {
 	{"ambiguous", "an empty response", answers(200, ""), 4, 4, 1},
 	{"ambiguous", "an unexpected response: HTML", answers(200, "<html>welcome</html>"), 4, 4, 1},
 	{"ambiguous", "an unexpected response: garbage", answers(200, "\x00\x01\x02"), 4, 4, 1},
+	{"ambiguous", "an unexpected response: another type", answers(200, `["jane"]`), 4, 4, 1},
+	{"ambiguous", "an unexpected response: null", answers(200, "null"), 4, 4, 1},
+	{"ambiguous", "an unexpected response: no id", answers(200, `{"error":"x"}`), 4, 4, 1},
 
 	{"server error", "500", answers(500, ""), 4, 1, 1},
 	{"server error", "500 that quotes a lock", answers(500, "no: "+lockFailure), 4, 1, 1},
@@ -109,8 +112,6 @@ var retryTable = []struct {
 	{"final", "an unsupported TLS version", failsWith(errTLSVersion), 1, 1, 1},
 	{"final", "an unsupported scheme", failsWith(errScheme), 1, 1, 1},
 	{"final", "a response over the limit", answers(200, overLimitJSON), 1, 1, 1},
-	{"final", "a response of another type", answers(200, `["jane"]`), 1, 1, 1},
-	{"final", "a null response", answers(200, "null"), 1, 1, 1},
 	{"final", "a success", answers(200, `{"user_id":"jane"}`), 1, 1, 1},
 	{"final", "a success with status 204", answers(204, `{"user_id":"jane"}`), 1, 1, 1},
 }

@@ -14,9 +14,9 @@ type SessionService struct{ client *Client }
 //
 // The error is [ErrAlreadyExists] if the id is taken, also by a deleted session, which
 // [SessionService.Update] brings back. It is [ErrInvalidID] if no request can carry an id,
-// [ErrUserNotFound] if the user does not exist, and [ErrTooLarge] if the session is over 5 MiB. If the
-// response to an attempt was lost and the session exists with exactly this content, this call created
-// it, and Add returns it.
+// [ErrUserNotFound] if the user does not exist, and [ErrTooLarge] if the server refuses its size. If
+// the response to an attempt was lost and the session exists with exactly this content, this call
+// created it, and Add returns it.
 //
 // A session without a user can never be given one. Add is done once: an attempt that the network
 // delivers late is refused, unless the user was deleted and added again in between.
@@ -31,6 +31,7 @@ func (s *SessionService) Add(
 	return do(ctx, s.client, call[*Session]{
 		endpoint: "POST /sessions",
 		body:     req,
+		record:   req.SessionID,
 		decode:   decodeSession,
 		reconcile: func(ctx context.Context, body []byte, failure *Error) (*Session, error) {
 			get := func() (*Session, error) { return s.Get(ctx, req.SessionID, opts...) }

@@ -86,10 +86,11 @@ func TestSessionService_Wire(t *testing.T) {
 		},
 		"Get escapes as Go escapes a path": {
 			call: func(ctx context.Context, c *zep.Client) (any, error) {
-				return c.Session.Get(ctx, "chat 7: jane;joe 100%")
+				session, err := c.Session.Get(ctx, "chat 7: jane;joe 100%")
+				return session.UserID, err
 			},
 			method: "GET", uri: "/zep/api/v1/sessions/chat%207:%20jane;joe%20100%25",
-			answer: lessonJSON, want: lesson(),
+			answer: `{"session_id":"chat 7: jane;joe 100%","user_id":"jane"}`, want: "jane",
 		},
 		"Update": {
 			call: func(ctx context.Context, c *zep.Client) (any, error) {

@@ -17,6 +17,7 @@ import (
 	"net/http/httptrace"
 	"os"
 	"os/exec"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -356,7 +357,7 @@ func TestTransport_ConnectionForEachGoroutine(t *testing.T) {
 			arrived.Done()
 			arrived.Wait()
 		}
-		_, _ = io.WriteString(w, janeJSON)
+		_, _ = fmt.Fprintf(w, `{"user_id":%q}`, path.Base(r.URL.Path))
 	})
 	var group sync.WaitGroup
 	for range goroutines {

@@ -36,7 +36,7 @@ func mostAtOnce(t *testing.T, call func(c *Client, i int) error, opts ...Option)
 		case <-all:
 		case <-time.After(time.Millisecond):
 		}
-		return answers(200, `{"user_id":"jane","session_id":"s","uuid":"u"}`)(req)
+		return answersRecord(req)
 	})
 	c, _ := clientWith(t, transport, opts...)
 	var group sync.WaitGroup
@@ -93,7 +93,7 @@ func TestUpdates_StuckRecord(t *testing.T) {
 			overlaps.Add(1)
 		}
 		defer running.Add(-1)
-		return answers(200, `{"user_id":"jane","session_id":"s"}`)(req)
+		return answersRecord(req)
 	})
 	c, _ := clientWith(t, transport)
 	c.passOnAfter = 10 * time.Millisecond

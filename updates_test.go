@@ -54,7 +54,7 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	case <-req.Context().Done():
 		return nil, req.Context().Err()
 	}
-	return answers(200, `{"user_id":"jane"}`)(req)
+	return answersRecord(req)
 }
 
 // next returns the next request.
@@ -136,7 +136,7 @@ func TestUpdates_OneAtATimeUnderLoad(t *testing.T) {
 		maxRunning.Store(max(maxRunning.Load(), running.Add(1)))
 		defer running.Add(-1)
 		total.Add(1)
-		return answers(200, `{"user_id":"jane"}`)(req)
+		return answersRecord(req)
 	})
 	c, _ := clientWith(t, transport)
 	var group sync.WaitGroup

@@ -105,27 +105,74 @@ func numberedPages(n, size int, ids bool) (documents []*zep.CreateDocumentReques
 	return documents
 }
 
-// TestDocumentAdd_Batches checks that no request is over 5 MiB. 2,000 documents of 10 KB take four
-// requests, because a request has 500 at most.
+// TestDocumentAdd_Batches checks that no request is stored in part. 2,000 documents of 10 KB take four
+// requests, because a request has 500 at most. One over 5 MiB is refused and split, and those after it
+// are smaller from the start.
 func TestDocumentAdd_Batches(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct{ documents, size, requests int }{
-		{2000, 10 << 10, 4}, {2, 3 << 20, 2},
+	limit := []zep.Option{zep.WithMaxRequestBytes(5 << 20)}
+	for _, test := range []struct {
+		documents, size, requests, refused int
+		opts                               []zep.Option
+	}{
+		{2000, 10 << 10, 4, 0, nil},
+		{2, 3 << 20, 3, 1, nil},
+		{500, 20 << 10, 4, 1, nil}, // of 10 MiB: the second half is a few bytes more
+		{1000, 20 << 10, 6, 1, nil},
+		{2, 3 << 20, 2, 0, limit},
+		{1000, 20 << 10, 4, 0, limit},
 	} {
-		t.Run(fmt.Sprint(test.documents, " of ", test.size), func(t *testing.T) {
+		name := fmt.Sprint(test.documents, " of ", test.size, ", ", test.refused, " refused")
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newUploadServer(t)
+			s := newUploadServer(t, test.opts...)
 			documents := numberedPages(test.documents, test.size, false)
 			uuids, err := s.client.Document.Add(context.Background(), "docs", documents)
 			require.NoError(t, err)
 			require.Len(t, uuids, test.documents)
 			s.assertPages(t, uuids, test.documents)
 			assert.Len(t, s.sizes, test.requests)
+			refused := 0
 			for _, size := range s.sizes {
-				assert.LessOrEqual(t, size, 5<<20)
+				if size > 5<<20 {
+					refused++
+				}
 			}
+			assert.Equal(t, test.refused, refused)
 		})
 	}
+}
+
+// TestMemoryAdd_Over5MiB adds 16 MiB of messages to a server that takes 5 MiB in a request.
+func TestMemoryAdd_Over5MiB(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s, c := startServer(t)
+	var want []string
+	req := &zep.AddMemoryRequest{Metadata: zep.Metadata{"k": 1}}
+	for i := range 16 {
+		want = append(want, fmt.Sprint(i))
+		content := fmt.Sprintf("%d:%s", i, strings.Repeat("x", 1<<20))
+		req.Messages = append(req.Messages, &zep.Message{Role: zep.RoleHuman, Content: content})
+	}
+	require.NoError(t, c.Memory.Add(ctx, "s", req))
+	assert.Equal(t, 1+1+4, s.Requests(), "16 MiB, 8 MiB, and then 4 MiB each")
+	list, err := c.Message.List(ctx, "s", nil)
+	require.NoError(t, err)
+	var got []string
+	for _, m := range list.Messages {
+		number, _, _ := strings.Cut(m.Content, ":")
+		got = append(got, number)
+	}
+	assert.Equal(t, want, got)
+
+	req.Messages = append(req.Messages[:2:2], &zep.Message{Content: strings.Repeat("x", 6<<20)})
+	err = c.Memory.Add(ctx, "t", req)
+	require.ErrorIs(t, err, zep.ErrTooLarge)
+	assert.ErrorContains(t, err, "zep: Memory.Add: the first 2 of 3 are stored: zep: POST ")
+	list, err = c.Message.List(ctx, "t", nil)
+	require.NoError(t, err)
+	assert.Len(t, list.Messages, 2)
 }
 
 // TestDocumentAdd_BatchFails sends 2,000 documents, and lets the third request fail.
@@ -143,8 +190,12 @@ func TestDocumentAdd_BatchFails(t *testing.T) {
 		is        error
 		ambiguous bool // the error says that it may have been carried out
 	}{
-		"refused": {
+		"too large once": {
 			zeptest.Fault{Status: 413, Body: "request body too large\n"},
+			false, 2000, 2000, nil, false,
+		},
+		"too large, whatever the size": {
+			zeptest.Fault{Status: 413, Body: "request body too large\n", Times: -1},
 			false, 1000, 1000, zep.ErrTooLarge, false,
 		},
 		"refused, with ids": {

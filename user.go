@@ -15,8 +15,8 @@ type UserService struct{ client *Client }
 //
 // The error is [ErrAlreadyExists] if the id is taken; the id of a deleted user is free. It is
 // [ErrInvalidID] if no request can carry the id, before anything is sent, and [ErrTooLarge] if the
-// user is over 5 MiB. If the response to an attempt was lost and the user exists with exactly this
-// content, this call created it, and Add returns it.
+// server refuses the size of the user. If the response to an attempt was lost and the user exists
+// with exactly this content, this call created it, and Add returns it.
 //
 // Add is done once, unless the network delivers an attempt after its successor was answered: that
 // adds the user again after a deletion.
@@ -31,6 +31,7 @@ func (s *UserService) Add(
 	return do(ctx, s.client, call[*User]{
 		endpoint: "POST /user",
 		body:     req,
+		record:   req.UserID,
 		decode:   decodeUser,
 		reconcile: func(ctx context.Context, body []byte, failure *Error) (*User, error) {
 			get := func() (*User, error) { return s.Get(ctx, req.UserID, opts...) }
