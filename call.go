@@ -53,7 +53,7 @@ type call[T any] struct {
 type resendPolicy int
 
 const (
-	reconcilable resendPolicy = iota // a write: the answer to the next attempt tells what became of it
+	reconcilable resendPolicy = iota // a write: the next answer tells what became of it
 	readOnly                         // changes nothing: always
 	noRetry                          // a write that nothing can tell about: never
 )
@@ -196,7 +196,8 @@ func (c *Client) resolve(route string, ids []string, options any) (*url.URL, err
 // fillRoute puts ids in the place of a route's parameters.
 func fillRoute(route string, ids []string) (string, error) {
 	if n := strings.Count(route, "{"); n != len(ids) {
-		return "", fmt.Errorf("%w: the route %s takes %d ids, not %d", ErrBadRequest, route, n, len(ids))
+		return "", fmt.Errorf("%w: the route %s takes %d ids, not %d",
+			ErrBadRequest, route, n, len(ids))
 	}
 	path, rest := "", route
 	for _, id := range ids {

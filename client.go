@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Client talks to one Zep server. It is safe for concurrent use. One Client is enough for a process:
-// it holds the connections and the order of the updates.
+// Client talks to one Zep server. It is safe for concurrent use. One Client is enough for a
+// process: it holds the connections and the order of the updates.
 type Client struct {
 	User       *UserService
 	Session    *SessionService
@@ -121,8 +121,8 @@ func (c *Client) currentTransport() http.RoundTripper {
 	return c.transport
 }
 
-// hiddenLocation is where the Location of a redirect is kept from http.Client, which would follow it,
-// or fail if it cannot parse it. No server can send a header of this name.
+// hiddenLocation is where the Location of a redirect is kept from http.Client, which would follow
+// it, or fail if it cannot parse it. No server can send a header of this name.
 const hiddenLocation = "\x00Location"
 
 func hideLocation(resp *http.Response) {

@@ -20,8 +20,9 @@ const (
 
 var collectionName = regexp.MustCompile(`^[a-zA-Z0-9]{3,40}$`)
 
-// Add creates a collection and returns it as the server reads it back. The error is [ErrBadRequest],
-// before anything is sent, if the server would not take the name or the number of dimensions.
+// Add creates a collection and returns it as the server reads it back. The error is
+// [ErrBadRequest], before anything is sent, if the server would not take the name or the number
+// of dimensions.
 //
 // A name that is taken is [ErrAlreadyExists]. If the response to an attempt was lost and the
 // collection exists with exactly these properties, this call created it, and Add returns it.
@@ -91,9 +92,9 @@ func (s *CollectionService) Get(
 	}, opts)
 }
 
-// Update changes the description and the metadata of a collection, and returns it as the server reads
-// it back. The error is [ErrNotFound] if there is none. Empty fields are not sent. Metadata replaces
-// the stored metadata: it is not merged.
+// Update changes the description and the metadata of a collection, and returns it as the server
+// reads it back. The error is [ErrNotFound] if there is none. Empty fields are not sent. Metadata
+// replaces the stored metadata: it is not merged.
 //
 // Updates of one collection through one Client go one at a time, in the order of the calls: see
 // [WithConcurrentUpdates]. Update is done once, unless the network delivers an attempt after its
@@ -124,8 +125,8 @@ func (r *UpdateCollectionRequest) validate() error {
 	return nil
 }
 
-// Delete removes a collection and its documents. The error is [ErrNotFound] if there is none. A "not
-// found" after an attempt whose response was lost is success.
+// Delete removes a collection and its documents. The error is [ErrNotFound] if there is none. A
+// "not found" after an attempt whose response was lost is success.
 //
 // Delete is done once, unless the network delivers an attempt after its successor was answered:
 // that deletes a collection that was added again.
@@ -163,9 +164,9 @@ type indexQuery struct {
 // CreateIndex makes the server index a collection anew, which makes searches fast and slightly less
 // exact. force does so even if the server finds too few documents for it.
 //
-// The server answers before the index is made. A second request would wait for it, drop it and begin
-// again, so an attempt whose response was lost is not repeated. [CollectionService.Get] tells when
-// there is an index.
+// The server answers before the index is made. A second request would wait for it, drop it and
+// begin again, so an attempt whose response was lost is not repeated. [CollectionService.Get]
+// tells when there is an index.
 //
 // POST /api/v1/collection/{collectionName}/index/create
 func (s *CollectionService) CreateIndex(
@@ -187,8 +188,9 @@ func (s *CollectionService) CreateIndex(
 // IsEmbedded tells them apart. With [SearchTypeMMR] they can make the search fail with
 // [ErrServer].
 //
-// The error is [ErrNotFound] if there is no such collection. It is [ErrBadRequest], before anything is
-// sent, if there is neither Text, Embedding nor Metadata, or if Limit is negative or over 2^31-1.
+// The error is [ErrNotFound] if there is no such collection. It is [ErrBadRequest], before
+// anything is sent, if there is neither Text, Embedding nor Metadata, or if Limit is negative or
+// over 2^31-1.
 //
 // POST /api/v1/collection/{collectionName}/search
 func (s *CollectionService) Search(

@@ -30,12 +30,12 @@ const (
 // larger than that. [WithMaxRequestBytes] makes batches that small from the start. A document that
 // is too large alone is [ErrTooLarge].
 //
-// A batch is stored whole or not at all. If one fails, Add returns the UUIDs of the batches before it
-// together with the error: those documents are stored.
+// A batch is stored whole or not at all. If one fails, Add returns the UUIDs of the batches
+// before it together with the error: those documents are stored.
 //
-// The documents are checked before anything is sent. [ErrBadRequest] names the index of one that is
-// nil, has neither content nor embedding, has an embedding of another length than the first, or has a
-// DocumentID that is not printable ASCII, too long, or that of an earlier one.
+// The documents are checked before anything is sent. [ErrBadRequest] names the index of one that
+// is nil, has neither content nor embedding, has an embedding of another length than the first,
+// or has a DocumentID that is not printable ASCII, too long, or that of an earlier one.
 //
 // A DocumentID that is taken, also by a deleted document, is [ErrAlreadyExists]. A collection that
 // does not exist is [ErrNotFound], an embedding of another length than the collection's
@@ -210,8 +210,8 @@ func invalidDocumentID(id string, max int) string {
 	return ""
 }
 
-// Get returns a document. The error is [ErrNotFound] if there is none, and [ErrBadRequest] if the UUID
-// is not one.
+// Get returns a document. The error is [ErrNotFound] if there is none, and [ErrBadRequest] if the
+// UUID is not one.
 //
 // GET /api/v1/collection/{collectionName}/document/uuid/{documentUUID}
 func (s *DocumentService) Get(
@@ -357,9 +357,9 @@ func (r *UpdateDocumentRequest) invalid() string {
 // over, unless all of a batch are: [ErrNotFound]. A batch waits for the updates of each of its
 // documents.
 //
-// The server changes in every document of a request what it changes in one, and empties what was not
-// sent. So a batch ends where the next update has other fields: updates with the same fields are best
-// put side by side.
+// The server changes in every document of a request what it changes in one, and empties what was
+// not sent. So a batch ends where the next update has other fields: updates with the same fields
+// are best put side by side.
 //
 // PATCH /api/v1/collection/{collectionName}/document/list/update
 func (s *DocumentService) UpdateAll(
@@ -427,8 +427,8 @@ func mustSplitUpdates(reqs []*UpdateDocumentRequest) func(first, item int) bool 
 	}
 }
 
-// documentUpdate is an update of documents. A Locker locks their collection, so that a batch takes one
-// key.
+// documentUpdate is an update of documents. A Locker locks their collection, so that a batch
+// takes one key.
 func documentUpdate(collection string, reqs []*UpdateDocumentRequest) update {
 	u := updateOf("collection", strings.ToLower(collection))
 	u.records = make([]record, len(reqs))

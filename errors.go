@@ -14,32 +14,35 @@ import (
 	"unicode/utf8"
 )
 
-// The errors that errors.Is finds. An [Error] for a refusal of the server matches one of them, by the
-// status and the text. Some texts say more than the status, and the error matches a second one: a
-// 400 ErrUserNotFound, a 500 ErrNotFound for a collection or document, ErrAlreadyExists for the
-// UUID of a message, ErrLocked or ErrNotPublished. Redirects, and failures without a readable
-// response, match none.
+// The errors that errors.Is finds. An [Error] for a refusal of the server matches one of them, by
+// the status and the text. Some texts say more than the status, and the error matches a second
+// one: a 400 ErrUserNotFound, a 500 ErrNotFound for a collection or document, ErrAlreadyExists
+// for the UUID of a message, ErrLocked or ErrNotPublished. Redirects, and failures without a
+// readable response, match none.
 var (
-	// ErrNotFound: the user, session, message, collection or document is not there (404 and "not found").
+	// ErrNotFound: the user, session, message, collection or document is not there (404 and "not
+	// found").
 	ErrNotFound = errors.New("zep: not found")
 
 	// ErrUserNotFound: a session was added for a user who does not exist (a 400; also
 	// ErrBadRequest, and not ErrNotFound).
 	ErrUserNotFound = errors.New("zep: user not found")
 
-	// ErrEndpointNotFound: the server does not know the path or the verb (any other 404, 405). The base URL is wrong, or
-	// what answers there is not a Zep v0.x server.
+	// ErrEndpointNotFound: the server does not know the path or the verb (any other 404, 405).
+	// The base URL is wrong, or what answers there is not a Zep v0.x server.
 	ErrEndpointNotFound = errors.New("zep: endpoint not found")
 
 	// ErrAlreadyExists: the id is taken, or the UUID of a message (a 500; also ErrServer). A
 	// deleted session keeps its id; a deleted user does not.
 	ErrAlreadyExists = errors.New("zep: already exists")
 
-	// ErrBadRequest: the request is at fault. The server said so (400 or another 4xx), or the client did before it sent
-	// anything: a nil request, a negative limit, metadata that JSON cannot express.
+	// ErrBadRequest: the request is at fault. The server said so (400 or another 4xx), or the
+	// client did before it sent anything: a nil request, a negative limit, metadata that JSON
+	// cannot express.
 	ErrBadRequest = errors.New("zep: bad request")
 
-	// ErrUnauthorized: the API key is missing, wrong or expired (401), or does not allow this (403).
+	// ErrUnauthorized: the API key is missing, wrong or expired (401), or does not allow this
+	// (403).
 	ErrUnauthorized = errors.New("zep: unauthorized")
 
 	// ErrTooLarge: the request is over what the server takes (413; 5 MiB unless it is configured
@@ -47,7 +50,8 @@ var (
 	// reads.
 	ErrTooLarge = errors.New("zep: too large")
 
-	// ErrRateLimited: 429, still after the last attempt. Zep itself does not limit; proxies before it do.
+	// ErrRateLimited: 429, still after the last attempt. Zep itself does not limit; proxies
+	// before it do.
 	ErrRateLimited = errors.New("zep: rate limited")
 
 	// ErrServer: any 5xx. Zep answers 500 to some mistakes of the caller's too: the text tells.
@@ -61,16 +65,17 @@ var (
 	// response tells what became of it. It comes with any other sentinel, or with none.
 	ErrAmbiguous = errors.New("zep: outcome unknown")
 
-	// ErrInvalidID: an id that no request can carry to its own record. It is refused before anything is sent: the empty id,
-	// "." and "..", and ids that hold "/", a NUL byte or invalid UTF-8.
+	// ErrInvalidID: an id that no request can carry to its own record. It is refused before
+	// anything is sent: the empty id, "." and "..", and ids that hold "/", a NUL byte or invalid
+	// UTF-8.
 	ErrInvalidID = errors.New("zep: invalid id")
 
-	// ErrNotPublished: the server stored the messages of a [MemoryService.Add], but could not hand them on for embedding and
-	// summaries. Do not add them again.
+	// ErrNotPublished: the server stored the messages of a [MemoryService.Add], but could not
+	// hand them on for embedding and summaries. Do not add them again.
 	ErrNotPublished = errors.New("zep: messages stored, but not published")
 
-	// ErrCursorStuck: a page of a walk ended at or before the cursor it was asked for, so that the next request would
-	// fetch it again.
+	// ErrCursorStuck: a page of a walk ended at or before the cursor it was asked for, so that
+	// the next request would fetch it again.
 	ErrCursorStuck = errors.New("zep: cursor is stuck")
 )
 
@@ -83,12 +88,12 @@ const maxMessage = 4 << 10
 // has that answer: its StatusCode, Header, Message and sentinels. It matches
 // [context.DeadlineExceeded] or [context.Canceled] too, and its text says both.
 //
-// Match it with [errors.Is] against the sentinels of this package, against [context.DeadlineExceeded]
-// and [context.Canceled] when time ran out or the context ended, and against the network's errors.
-// Use [errors.As] with an *Error for the rest.
+// Match it with [errors.Is] against the sentinels of this package, against
+// [context.DeadlineExceeded] and [context.Canceled] when time ran out or the context ended, and
+// against the network's errors. Use [errors.As] with an *Error for the rest.
 type Error struct {
-	// Method and Path are those of the request. The path is escaped and includes the base URL's, but
-	// no query.
+	// Method and Path are those of the request. The path is escaped and includes the base URL's,
+	// but no query.
 	Method, Path string
 
 	// StatusCode is that of the last response, 0 if there was none.

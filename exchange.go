@@ -14,8 +14,8 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 )
 
-// exchange is one call on the wire: its attempts, and what they proved. Its methods are the hooks of
-// go-retryablehttp, which sends the attempts and waits between them.
+// exchange is one call on the wire: its attempts, and what they proved. Its methods are the hooks
+// of go-retryablehttp, which sends the attempts and waits between them.
 type exchange struct {
 	client   *Client
 	ctx      context.Context // the caller's
@@ -102,7 +102,12 @@ func (x *exchange) prepare(body []byte) error {
 		PrepareRetry: x.prepareRetry,
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}
-	x.request.Request = &http.Request{Method: x.method, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	x.request.Request = &http.Request{
+		Method:     x.method,
+		Proto:      "HTTP/1.1",
+		ProtoMajor: 1,
+		ProtoMinor: 1,
+	}
 	x.request.SetResponseHandler(x.handleResponse)
 	if body != nil {
 		if err := x.request.SetBody(body); err != nil {
@@ -167,8 +172,8 @@ func (x *exchange) handleResponse(resp *http.Response) error {
 	return nil
 }
 
-// checkRetry decides whether there is another attempt. go-retryablehttp calls it with what http.Client
-// returned, and after a response was read with the error of that.
+// checkRetry decides whether there is another attempt. go-retryablehttp calls it with what
+// http.Client returned, and after a response was read with the error of that.
 func (x *exchange) checkRetry(_ context.Context, resp *http.Response, err error) (bool, error) {
 	if err == nil { // a response that is not read yet, or a success
 		return false, nil
@@ -179,7 +184,8 @@ func (x *exchange) checkRetry(_ context.Context, resp *http.Response, err error)
 	if !x.shouldRetry() {
 		return false, nil
 	}
-	x.request.Request = x.request.Request.WithContext(x.ctx) // for the wait: the attempt's has ended
+	// The wait ends with the context of the call: that of the attempt has ended.
+	x.request.Request = x.request.Request.WithContext(x.ctx)
 	return true, nil
 }
 
@@ -202,7 +208,8 @@ func (x *exchange) finishAttempt(o outcome, err *Error) {
 	x.logAttempt()
 }
 
-// headers returns a map of the call's own, since a Transport may write to it. The values are shared.
+// headers returns a map of the call's own, since a Transport may write to it. The values are
+// shared.
 func (x *exchange) headers(body bool) http.Header {
 	h := make(http.Header, 4)
 	h["User-Agent"] = x.client.userAgent
@@ -218,8 +225,8 @@ func (x *exchange) headers(body bool) http.Header {
 
 var contentType = []string{"application/json"}
 
-// newError returns the error of the last attempt, or of a call that was not sent, without secrets: a
-// server or a proxy may echo them.
+// newError returns the error of the last attempt, or of a call that was not sent, without
+// secrets: a server or a proxy may echo them.
 func (x *exchange) newError(resp *http.Response, text string, cause error) *Error {
 	err := &Error{
 		Method:   x.method,
@@ -244,8 +251,8 @@ func (x *exchange) redactor() redactor {
 	return secrets(slices.Concat(x.client.authorization(), x.header["Authorization"]))
 }
 
-// logAttempt logs what came of an attempt. It logs no id, and no text of the server's, which may quote
-// one.
+// logAttempt logs what came of an attempt. It logs no id, and no text of the server's, which may
+// quote one.
 func (x *exchange) logAttempt() {
 	logger := x.client.logger
 	if logger == nil || !logger.Enabled(x.ctx, slog.LevelDebug) {

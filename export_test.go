@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// SetPatience shortens how long a metadata update keeps the turn of all, and how long it goes on after
-// it was given up.
+// SetPatience shortens how long a metadata update keeps the turn of all, and how long it goes on
+// after it was given up.
 func SetPatience(c *Client, passOnAfter, finishWithin time.Duration) {
 	c.passOnAfter, c.finishWithin = passOnAfter, finishWithin
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// checkHTTP2 makes a transport notice an HTTP/2 connection that went silent, as one does that a load
-// balancer dropped: all calls share it, and would fail until the system closes it.
+// checkHTTP2 makes a transport notice an HTTP/2 connection that went silent, as one does that a
+// load balancer dropped: all calls share it, and would fail until the system closes it.
 func checkHTTP2(t *http.Transport) {
 	t.HTTP2 = &http.HTTP2Config{
 		SendPingTimeout: 10 * time.Second, // without a frame, until a ping is sent

@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestHTTP2_SilentConnection checks that a connection on which nothing comes any more is replaced: at
-// most the calls that are under way notice.
+// TestHTTP2_SilentConnection checks that a connection on which nothing comes any more is
+// replaced: at most the calls that are under way notice.
 func TestHTTP2_SilentConnection(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(

@@ -175,8 +175,8 @@ func TestLocker_WaitEnds(t *testing.T) {
 	}
 }
 
-// TestLocker_Lost checks an update whose lock is lost: no attempt follows, and success proves nothing,
-// since the server keeps one of two updates that overlap.
+// TestLocker_Lost checks an update whose lock is lost: no attempt follows, and success proves
+// nothing, since the server keeps one of two updates that overlap.
 func TestLocker_Lost(t *testing.T) {
 	t.Parallel()
 	lost := errors.New("the connection to the engine broke")
@@ -210,8 +210,8 @@ func TestLocker_Lost(t *testing.T) {
 	}
 }
 
-// TestLocker_StuckRecord checks that the key of all metadata updates is given back while an update of
-// a stuck record goes on.
+// TestLocker_StuckRecord checks that the key of all metadata updates is given back while an
+// update of a stuck record goes on.
 func TestLocker_StuckRecord(t *testing.T) {
 	t.Parallel()
 	locker := newMemoryLocker()

@@ -268,8 +268,8 @@ type searchQuery struct {
 // search by metadata: the server embeds them after it has answered. Dates are those at which the
 // server stored the messages. A session that does not exist has no results.
 //
-// The error is [ErrBadRequest], before anything is sent, if there is neither Text nor Metadata, or if
-// Limit is negative or over 2^31-1. A JSON path that PostgreSQL cannot read is [ErrServer].
+// The error is [ErrBadRequest], before anything is sent, if there is neither Text nor Metadata,
+// or if Limit is negative or over 2^31-1. A JSON path that PostgreSQL cannot read is [ErrServer].
 //
 // POST /api/v1/sessions/{sessionId}/search
 func (s *MemoryService) Search(

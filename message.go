@@ -14,10 +14,10 @@ import (
 // [MemoryService.Add] adds them.
 type MessageService struct{ client *Client }
 
-// List returns one page of a session's messages, oldest first. Pages have numbers here, not cursors.
-// nil options ask for all messages. Past the end, and of a session that does not exist, the list is
-// empty and its TotalCount 0. A number that is
-// negative or over 2^31-1 is [ErrBadRequest].
+// List returns one page of a session's messages, oldest first. Pages have numbers here, not
+// cursors. nil options ask for all messages. Past the end, and of a session that does not exist,
+// the list is empty and its TotalCount 0. A number that is negative or over 2^31-1 is
+// [ErrBadRequest].
 //
 // GET /api/v1/sessions/{sessionId}/messages
 func (s *MessageService) List(
@@ -45,19 +45,19 @@ func (o *ListMessagesOptions) validate() error {
 	)
 }
 
-// The page sizes of All. The number of a page counts in pages of its size, so the first and all that
-// follow are powers of two.
+// The page sizes of All. The number of a page counts in pages of its size, so the first and all
+// that follow are powers of two.
 const (
 	firstMessagePage = 512
 	maxMessagePage   = 4096
 )
 
-// All walks all messages of a session, oldest first. Its pages grow with the number of messages, from
-// 512 to 4,096, and shrink with their size; the next page is fetched while the loop works on this one,
-// and a break cancels that. An error is yielded once, and ends the walk.
+// All walks all messages of a session, oldest first. Its pages grow with the number of messages,
+// from 512 to 4,096, and shrink with their size; the next page is fetched while the loop works on
+// this one, and a break cancels that. An error is yielded once, and ends the walk.
 //
-// No message is left out before one that is yielded. One that is added during the walk is yielded too
-// if the walk has not come to its end.
+// No message is left out before one that is yielded. One that is added during the walk is yielded
+// too if the walk has not come to its end.
 //
 // GET /api/v1/sessions/{sessionId}/messages
 func (s *MessageService) All(
@@ -83,8 +83,8 @@ type messageWalk struct {
 	last      string          // the UUID of the last message
 }
 
-// next fetches the page that begins just at the cursor, also after a page that was not full: messages
-// that were added since then are not skipped.
+// next fetches the page that begins just at the cursor, also after a page that was not full:
+// messages that were added since then are not skipped.
 func (w *messageWalk) next(
 	ctx context.Context, p *walkPage, opts []RequestOption,
 ) ([]*Message, int64, error) {
@@ -116,8 +116,8 @@ func messagePageSize(limit int, offset int64) int {
 	return size
 }
 
-// Get returns a message. A UUID that is not one is [ErrBadRequest]. The server answers an unknown UUID
-// with 500 and no text, so that is [ErrServer], after as many attempts as any 500 of a read:
+// Get returns a message. A UUID that is not one is [ErrBadRequest]. The server answers an unknown
+// UUID with 500 and no text, so that is [ErrServer], after as many attempts as any 500 of a read:
 // [RequestMaxAttempts] of 1 asks once.
 //
 // GET /api/v1/sessions/{sessionId}/messages/{messageId}
@@ -131,9 +131,10 @@ func (s *MessageService) Get(
 	}, opts)
 }
 
-// UpdateMetadata merges metadata into that of a message, as [UpdateUserRequest] says, and returns the
-// message after that. The error is [ErrNotFound] if there is none. Empty metadata changes nothing:
-// then UpdateMetadata is [MessageService.Get]. The server sets the message's TokenCount to 0.
+// UpdateMetadata merges metadata into that of a message, as [UpdateUserRequest] says, and returns
+// the message after that. The error is [ErrNotFound] if there is none. Empty metadata changes
+// nothing: then UpdateMetadata is [MessageService.Get]. The server sets the message's TokenCount
+// to 0.
 //
 // The server can undo an update that comes within about half a second after the add of the
 // message.

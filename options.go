@@ -29,10 +29,12 @@ const (
 	defaultMaxBackoff  = 5 * time.Second
 )
 
-// An Option sets up a [Client]. Options are applied in their order by [NewClient], which returns the errors of all of them.
+// Option sets up a [Client]. Options are applied in their order by [NewClient], which returns
+// the errors of all of them.
 type Option func(*config) error
 
-// config is what options set. The API key is kept in a function, so that no way of printing a Client can show it.
+// config is what options set. The API key is kept in a function, so that no way of printing a
+// Client can show it.
 type config struct {
 	baseURL           *url.URL
 	authorization     func() []string
@@ -72,7 +74,8 @@ func newConfig(opts []Option) (config, error) {
 	if wrong != nil {
 		return cfg, errors.New("zep: NewClient: " + oneLine(strings.Join(wrong, "; ")))
 	}
-	// The environment fills only what no option said, so that a variable that does not matter cannot fail.
+	// The environment fills only what no option said, so that a variable that does not matter
+	// cannot fail.
 	if cfg.baseURL == nil {
 		from, raw := envBaseURL, os.Getenv(envBaseURL)
 		if raw == "" {
@@ -103,8 +106,9 @@ var defaultUserAgent = sync.OnceValue(func() string {
 	return product + "devel" // this module itself, or a replacement
 })
 
-// WithBaseURL sets where the server is: scheme (http or https), host, and a path if a proxy serves Zep below one. The
-// client adds /api/v1. Default: the environment variable ZEP_API_URL, or else http://localhost:8000.
+// WithBaseURL sets where the server is: scheme (http or https), host, and a path if a proxy
+// serves Zep below one. The client adds /api/v1. Default: the environment variable ZEP_API_URL,
+// or else http://localhost:8000.
 //
 // A URL with user info, a query or a fragment is refused.
 func WithBaseURL(baseURL string) Option {
@@ -115,7 +119,8 @@ func WithBaseURL(baseURL string) Option {
 }
 
 func parseBaseURL(raw string) (*url.URL, error) {
-	// What can't be shown without a risk of showing a password is not shown, and neither is the parser's quote of it.
+	// What can't be shown without a risk of showing a password is not shown, and neither is the
+	// parser's quote of it.
 	shown := fmt.Sprintf("%.100q", raw)
 	if i := strings.IndexAny(raw, "@?#"); i >= 0 {
 		shown = fmt.Sprintf("(not shown: it has %q)", raw[i])
@@ -159,8 +164,9 @@ func parseBaseURL(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// WithAPIKey sets the JWT that is sent as a bearer token with every request. Default: the environment variable
-// ZEP_API_KEY. "" sends none, whatever the environment says: a Zep server asks for none unless it is configured to.
+// WithAPIKey sets the JWT that is sent as a bearer token with every request. Default: the
+// environment variable ZEP_API_KEY. "" sends none, whatever the environment says: a Zep server
+// asks for none unless it is configured to.
 //
 // White space around the key, such as the line break at the end of a file, is trimmed, and so is
 // one "Bearer " before it, in any case. A key that has white space, a quotation mark, a backslash
@@ -211,13 +217,14 @@ func parseAPIKey(raw string) (string, error) {
 		"the API key has %s in it: set the bare token (the key is not shown here)", has)
 }
 
-// WithHTTPClient makes every request go through the given client, which cannot be nil: its Transport (looked up anew for every
-// request; nil is [http.DefaultTransport]), and its Jar and Timeout, which bounds each attempt, as they are now. The client is
-// never written to, and its CheckRedirect is not used: no redirect is followed.
+// WithHTTPClient makes every request go through the given client, which cannot be nil: its
+// Transport (looked up anew for every request; nil is [http.DefaultTransport]), and its Jar and
+// Timeout, which bounds each attempt, as they are now. The client is never written to, and its
+// CheckRedirect is not used: no redirect is followed.
 //
-// Default: a transport of the Client's own, made for many concurrent calls to one host, with proxies from the environment,
-// HTTP/2 and at least TLS 1.2; or http.DefaultTransport, while it is not the one that net/http came with, as after
-// httpmock.Activate.
+// Default: a transport of the Client's own, made for many concurrent calls to one host, with
+// proxies from the environment, HTTP/2 and at least TLS 1.2; or http.DefaultTransport, while it
+// is not the one that net/http came with, as after httpmock.Activate.
 func WithHTTPClient(client *http.Client) Option {
 	return func(c *config) error {
 		if client == nil {
@@ -228,9 +235,9 @@ func WithHTTPClient(client *http.Client) Option {
 	}
 }
 
-// WithTimeout sets how long a call may take, all its attempts and waits together. Default: 60 s. A nearer deadline of the
-// call's context goes first; [RequestTimeout] sets it for one call. Of a walk it bounds each page, not the whole. It has to
-// be more than 0.
+// WithTimeout sets how long a call may take, all its attempts and waits together. Default: 60 s.
+// A nearer deadline of the call's context goes first; [RequestTimeout] sets it for one call. Of a
+// walk it bounds each page, not the whole. It has to be more than 0.
 func WithTimeout(timeout time.Duration) Option {
 	return func(c *config) error {
 		c.timeout = timeout
@@ -238,8 +245,9 @@ func WithTimeout(timeout time.Duration) Option {
 	}
 }
 
-// WithMaxAttempts sets how often a call is tried at the most, the first time included: 1 is never again. Default: 4.
-// [RequestMaxAttempts] sets it for one call. It has to be at least 1. What is tried again is told in the package documentation.
+// WithMaxAttempts sets how often a call is tried at the most, the first time included: 1 is never
+// again. Default: 4. [RequestMaxAttempts] sets it for one call. It has to be at least 1. What is
+// tried again is told in the package documentation.
 func WithMaxAttempts(attempts int) Option {
 	return func(c *config) error {
 		c.maxAttempts = attempts
@@ -247,9 +255,10 @@ func WithMaxAttempts(attempts int) Option {
 	}
 }
 
-// WithBackoff sets the waits between attempts: a random time (full jitter) of up to min before the second, and up to twice
-// as much before each later one, never over max. With a min of 0 nothing is waited. 0 <= min <= max. Default: 100 ms and 5 s. A
-// longer Retry-After of the server's is honoured up to 30 s, whatever max is.
+// WithBackoff sets the waits between attempts: a random time (full jitter) of up to min before
+// the second, and up to twice as much before each later one, never over max. With a min of 0
+// nothing is waited. 0 <= min <= max. Default: 100 ms and 5 s. A longer Retry-After of the
+// server's is honoured up to 30 s, whatever max is.
 func WithBackoff(min, max time.Duration) Option {
 	return func(c *config) error {
 		if min < 0 || max < min {
@@ -272,8 +281,9 @@ func WithUserAgent(userAgent string) Option {
 	}
 }
 
-// WithLogger makes the client tell what it does: one debug record an attempt (verb, route, status, duration, attempt), and
-// a warning before each retry. Ids, bodies, headers and the API key are never logged. Default, and with nil: silence.
+// WithLogger makes the client tell what it does: one debug record an attempt (verb, route,
+// status, duration, attempt), and a warning before each retry. Ids, bodies, headers and the API
+// key are never logged. Default, and with nil: silence.
 func WithLogger(logger *slog.Logger) Option {
 	return func(c *config) error {
 		c.logger = logger
@@ -281,9 +291,10 @@ func WithLogger(logger *slog.Logger) Option {
 	}
 }
 
-// WithConcurrentUpdates lets updates of one record go out side by side. By default a Client sends them one after the
-// other, because the server loses updates otherwise: of 320 concurrent metadata updates of one user, each answered with
-// 200, Zep 0.27.2 kept 94. Use it only where each record has one writer anyway.
+// WithConcurrentUpdates lets updates of one record go out side by side. By default a Client sends
+// them one after the other, because the server loses updates otherwise: of 320 concurrent
+// metadata updates of one user, each answered with 200, Zep 0.27.2 kept 94. Use it only where
+// each record has one writer anyway.
 func WithConcurrentUpdates() Option {
 	return func(c *config) error {
 		c.concurrentUpdates = true
@@ -292,10 +303,10 @@ func WithConcurrentUpdates() Option {
 }
 
 // WithParallelUpdates keeps only the order of the updates of each record: updates of different
-// records do not wait for one another. By default updates that carry metadata of users and sessions
-// go one at a time, whichever records they are of, because those that overlap leave their records
-// locked on the server: 254 of 300 updates by 16 workers did on Zep 0.27.2. Use it for servers whose
-// locks are mended: docs/server-locks.md says how.
+// records do not wait for one another. By default updates that carry metadata of users and
+// sessions go one at a time, whichever records they are of, because those that overlap leave
+// their records locked on the server: 254 of 300 updates by 16 workers did on Zep 0.27.2. Use it
+// for servers whose locks are mended: docs/server-locks.md says how.
 func WithParallelUpdates() Option {
 	return func(c *config) error {
 		c.parallelUpdates = true
@@ -303,12 +314,12 @@ func WithParallelUpdates() Option {
 	}
 }
 
-// WithLocker makes the order of updates hold over all processes whose Clients share the Locker, which
-// cannot be nil. An update locks its record, or its collection for documents, and one that carries
-// metadata of a user or a session a key for all of these, in this order. If Lock fails, nothing is
-// sent. If a lock is lost, no further attempt is sent, and the error is [ErrAmbiguous] unless the
-// server refused the update. It excludes [WithConcurrentUpdates]. The module locker/postgres has a
-// Locker over PostgreSQL.
+// WithLocker makes the order of updates hold over all processes whose Clients share the Locker,
+// which cannot be nil. An update locks its record, or its collection for documents, and one that
+// carries metadata of a user or a session a key for all of these, in this order. If Lock fails,
+// nothing is sent. If a lock is lost, no further attempt is sent, and the error is [ErrAmbiguous]
+// unless the server refused the update. It excludes [WithConcurrentUpdates]. The module
+// locker/postgres has a Locker over PostgreSQL.
 func WithLocker(locker Locker) Option {
 	return func(c *config) error {
 		if locker == nil {
@@ -319,13 +330,13 @@ func WithLocker(locker Locker) Option {
 	}
 }
 
-// WithMaxRequestBytes sets the size of the largest request body that is sent. It must be more than 0.
-// Documents and messages that take more go in several requests; any other larger request, and a single
-// larger document or message, is [ErrTooLarge], before anything is sent.
+// WithMaxRequestBytes sets the size of the largest request body that is sent. It must be more
+// than 0. Documents and messages that take more go in several requests; any other larger request,
+// and a single larger document or message, is [ErrTooLarge], before anything is sent.
 //
-// By default there is no limit: the server takes 5 MiB unless it is configured otherwise, and what it
-// refuses is split then. Use it for a limit that is known, which saves the refused requests, and for a
-// proxy that closes the connection in place of answering 413.
+// By default there is no limit: the server takes 5 MiB unless it is configured otherwise, and
+// what it refuses is split then. Use it for a limit that is known, which saves the refused
+// requests, and for a proxy that closes the connection in place of answering 413.
 func WithMaxRequestBytes(max int64) Option {
 	return func(c *config) error {
 		if max <= 0 {
@@ -336,8 +347,8 @@ func WithMaxRequestBytes(max int64) Option {
 	}
 }
 
-// A RequestOption changes one call. Given to a walk (ListChunked, All), it goes for each of its pages. One that cannot be used is
-// [ErrBadRequest], before anything is sent.
+// RequestOption changes one call. Given to a walk (ListChunked, All), it goes for each of its
+// pages. One that cannot be used is [ErrBadRequest], before anything is sent.
 type RequestOption func(*callOptions) error
 
 // callOptions are what request options set.
@@ -392,9 +403,10 @@ func RequestMaxAttempts(attempts int) RequestOption {
 	}
 }
 
-// RequestHeader sets a header of one call, in place of the client's own of that name. The value of Authorization is kept out of
-// errors and logs as the API key is. Refused are names that HTTP does not allow, values with a control character, and the headers
-// that would change how the request is sent or repeated behind the client's back: Host, Connection, Content-Length,
+// RequestHeader sets a header of one call, in place of the client's own of that name. The value
+// of Authorization is kept out of errors and logs as the API key is. Refused are names that HTTP
+// does not allow, values with a control character, and the headers that would change how the
+// request is sent or repeated behind the client's back: Host, Connection, Content-Length,
 // Transfer-Encoding, Trailer, Accept-Encoding, Idempotency-Key, X-Idempotency-Key.
 func RequestHeader(key, value string) RequestOption {
 	return func(o *callOptions) error {
@@ -416,16 +428,18 @@ func RequestHeader(key, value string) RequestOption {
 	}
 }
 
-// reservedHeaders would be ignored by net/http, switch off its decompression, or, an idempotency key, make it send a write
-// twice without this client's knowledge.
+// reservedHeaders would be ignored by net/http, switch off its decompression, or, an idempotency
+// key, make it send a write twice without this client's knowledge.
 var reservedHeaders = []string{
 	"Host", "Connection", "Content-Length", "Transfer-Encoding", "Trailer", "Accept-Encoding",
 	"Idempotency-Key", "X-Idempotency-Key",
 }
 
-// CaptureResponse stores the last response of the call in *response, also when the call fails, and nil if there was
-// none. Its body has been read, and can be read once more from Body: whole of a success, the first 64 KiB of an error. Its Request
-// is without the Authorization header, and "[redacted]" stands wherever the response has the API key or a part of it. Calls that run at the same time need a pointer each.
+// CaptureResponse stores the last response of the call in *response, also when the call fails,
+// and nil if there was none. Its body has been read, and can be read once more from Body: whole
+// of a success, the first 64 KiB of an error. Its Request is without the Authorization header,
+// and "[redacted]" stands wherever the response has the API key or a part of it. Calls that run
+// at the same time need a pointer each.
 func CaptureResponse(response **http.Response) RequestOption {
 	return func(o *callOptions) error {
 		if response == nil {
@@ -461,7 +475,8 @@ func validHeaderName(name string) bool {
 	})
 }
 
-// standardTransport is http.DefaultTransport as net/http made it, so that a replaced one can be told.
+// standardTransport is http.DefaultTransport as net/http made it, so that a replaced one can be
+// told.
 var standardTransport, _ = http.DefaultTransport.(*http.Transport)
 
 // newTransport is the transport for a Client whose caller gave none.
@@ -474,8 +489,8 @@ func newTransport() *http.Transport {
 		t.TLSClientConfig = &tls.Config{}
 	}
 	t.TLSClientConfig.MinVersion = max(t.TLSClientConfig.MinVersion, tls.VersionTLS12)
-	// One host is all there is to talk to, and hundreds of goroutines may do so at once. A connection that is closed because
-	// it is the third idle one costs the next call a handshake.
+	// One host is all there is to talk to, and hundreds of goroutines may do so at once. A
+	// connection that is closed because it is the third idle one costs the next call a handshake.
 	t.MaxIdleConns = 0
 	t.MaxIdleConnsPerHost = 256
 	t.MaxResponseHeaderBytes = 1 << 20

@@ -69,8 +69,8 @@ const (
 	overweight = 2
 )
 
-// validate refuses what the server would misread: a negative limit is the whole table, and the server
-// keeps limits in 32 bits.
+// validate refuses what the server would misread: a negative limit is the whole table, and the
+// server keeps limits in 32 bits.
 func (o *ListOptions) validate() error {
 	if o == nil {
 		return nil

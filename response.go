@@ -117,8 +117,8 @@ func (x *exchange) judgeCut(resp *http.Response, err error) (outcome, *Error) {
 	return ambiguous, failure
 }
 
-// judgeSuccess decodes a 2xx. A page, half an answer or another record comes from a proxy or a broken
-// server, and leaves open what became of the request.
+// judgeSuccess decodes a 2xx. A page, half an answer or another record comes from a proxy or a
+// broken server, and leaves open what became of the request.
 func (x *exchange) judgeSuccess(resp *http.Response, body []byte) (outcome, *Error) {
 	var err error
 	if isPage(body) {

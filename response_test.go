@@ -441,7 +441,8 @@ func TestResponse_LargeBufferNotPooled(t *testing.T) {
 	}
 }
 
-// TestResponse_TricklingError checks that the text of an error is not waited for until the deadline.
+// TestResponse_TricklingError checks that the text of an error is not waited for until the
+// deadline.
 func TestResponse_TricklingError(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 502} {

@@ -51,8 +51,9 @@ func (o outcome) String() string {
 // maxRetryAfter bounds the wait that a server can ask for.
 const maxRetryAfter = 30 * time.Second
 
-// rejectedText is in a 500 in which PostgreSQL rejects the request, with one of the SQLSTATE classes
-// "data exception", "integrity constraint violation" and "syntax error". It would do so again.
+// rejectedText is in a 500 in which PostgreSQL rejects the request, with one of the SQLSTATE
+// classes "data exception", "integrity constraint violation" and "syntax error". It would do so
+// again.
 var rejectedText = regexp.MustCompile(`\(SQLSTATE=(0A|22|23|42)`)
 
 // refusalOutcome says what a response proves that is not a 2xx.
@@ -83,15 +84,15 @@ func statusOutcome(status int) outcome {
 	return final
 }
 
-// sendTrace records how far the request of one attempt came. The connection's goroutines write to it,
-// and may do so after the attempt.
+// sendTrace records how far the request of one attempt came. The connection's goroutines write to
+// it, and may do so after the attempt.
 type sendTrace struct {
 	asked, connected, http2, began, cut, written, givenUp atomic.Bool
 
-	// resent says that net/http was about to send the request again by itself. It does so whenever an
-	// HTTP/2 server resets the stream, executed or not, and as often as it does. An attempt is one
-	// request: cancel keeps it from that. Over HTTP/1, net/http sends a write again only if nothing of
-	// it reached the server.
+	// resent says that net/http was about to send the request again by itself. It does so
+	// whenever an HTTP/2 server resets the stream, executed or not, and as often as it does. An
+	// attempt is one request: cancel keeps it from that. Over HTTP/1, net/http sends a write
+	// again only if nothing of it reached the server.
 	resent atomic.Bool
 	cancel context.CancelFunc
 }
@@ -157,8 +158,8 @@ func (t *sendTrace) unsent() bool {
 }
 
 // failureOutcome says what an attempt without a response proves, by its error and its trace. A
-// transport may have tried more than once by itself: a connection that broke under the request proves
-// nothing if another took it.
+// transport may have tried more than once by itself: a connection that broke under the request
+// proves nothing if another took it.
 func failureOutcome(err error, trace *sendTrace) outcome {
 	switch {
 	case isPermanent(err):
@@ -192,7 +193,8 @@ func isPermanent(err error) bool {
 		errors.As(err, &record) || errors.As(err, &certificate) {
 		return true
 	}
-	// crypto/tls has no exported type for its alerts: it wraps them in a net.OpError of these names.
+	// crypto/tls has no exported type for its alerts: it wraps them in a net.OpError of these
+	// names.
 	if errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error") {
 		return true
 	}
@@ -221,8 +223,9 @@ func (x *exchange) mayRepeat() bool {
 	return false
 }
 
-// mayBeLocked reports whether the attempt was a metadata update that may be waiting for a lock on the
-// server. Another attempt would wait too, and each one costs the server a database connection.
+// mayBeLocked reports whether the attempt was a metadata update that may be waiting for a lock on
+// the server. Another attempt would wait too, and each one costs the server a database
+// connection.
 func (x *exchange) mayBeLocked() bool {
 	switch {
 	case x.attempt.status == http.StatusGatewayTimeout:

@@ -77,8 +77,8 @@ func TestServerLocks_Default(t *testing.T) {
 	}
 }
 
-// TestServerLocks_Parallel checks that the locks of the test before do appear, and what the next update
-// of a locked record gets.
+// TestServerLocks_Parallel checks that the locks of the test before do appear, and what the next
+// update of a locked record gets.
 func TestServerLocks_Parallel(t *testing.T) {
 	t.Parallel()
 	const records = 50
@@ -105,8 +105,8 @@ func TestServerLocks_Parallel(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestServerLocks_SessionHangs checks the hint of an update that runs out of time, and that no attempt
-// follows it.
+// TestServerLocks_SessionHangs checks the hint of an update that runs out of time, and that no
+// attempt follows it.
 func TestServerLocks_SessionHangs(t *testing.T) {
 	t.Parallel()
 	server, c := lockingServer(t, 1)
@@ -124,8 +124,8 @@ func TestServerLocks_SessionHangs(t *testing.T) {
 	require.NoError(t, c.Wait(context.Background()))
 }
 
-// TestServerLocks_GivenUp checks that an update that its caller gives up leaves no lock, and that one
-// that is cut does.
+// TestServerLocks_GivenUp checks that an update that its caller gives up leaves no lock, and that
+// one that is cut does.
 func TestServerLocks_GivenUp(t *testing.T) {
 	t.Parallel()
 	server, c := lockingServer(t, 1)

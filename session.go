@@ -14,9 +14,9 @@ type SessionService struct{ client *Client }
 //
 // The error is [ErrAlreadyExists] if the id is taken, also by a deleted session, which
 // [SessionService.Update] brings back. It is [ErrInvalidID] if no request can carry an id,
-// [ErrUserNotFound] if the user does not exist, and [ErrTooLarge] if the server refuses its size. If
-// the response to an attempt was lost and the session exists with exactly this content, this call
-// created it, and Add returns it.
+// [ErrUserNotFound] if the user does not exist, and [ErrTooLarge] if the server refuses its size.
+// If the response to an attempt was lost and the session exists with exactly this content, this
+// call created it, and Add returns it.
 //
 // A session without a user can never be given one. Add is done once: an attempt that the network
 // delivers late is refused, unless the user was deleted and added again in between.
@@ -66,9 +66,9 @@ func (s *SessionService) Get(
 	}, opts)
 }
 
-// Update merges metadata into that of a session, as [UpdateUserRequest] says, and returns the session
-// after that. The error is [ErrNotFound] if there is none. Empty metadata is not sent. An update
-// brings a deleted session back, without its messages.
+// Update merges metadata into that of a session, as [UpdateUserRequest] says, and returns the
+// session after that. The error is [ErrNotFound] if there is none. Empty metadata is not sent. An
+// update brings a deleted session back, without its messages.
 //
 // Updates of sessions and of users that carry metadata go one at a time through one Client, in the
 // order of the calls, because the server loses some concurrent ones and leaves their records
@@ -103,8 +103,8 @@ func (r *UpdateSessionRequest) validate() error {
 	return nil
 }
 
-// Delete removes a session and its messages. The error is [ErrNotFound] if there is none. Its id stays
-// taken. A "not found" after an attempt whose response was lost is success.
+// Delete removes a session and its messages. The error is [ErrNotFound] if there is none. Its id
+// stays taken. A "not found" after an attempt whose response was lost is success.
 //
 // [SessionService.Update] and [MemoryService.Add] bring a deleted session back. A session that is
 // deleted before its messages are embedded holds up the server's queue for about 12 s a message.
@@ -125,9 +125,10 @@ func (s *SessionService) Delete(
 	return err
 }
 
-// List returns one page of the sessions, by ascending ID. It is empty past the end. nil options and a
-// zero Limit ask for every session in one response, which must be under 256 MiB ([ErrTooLarge]). A
-// negative number is [ErrBadRequest]. [SessionService.All] and [SessionService.ListChunked] walk many.
+// List returns one page of the sessions, by ascending ID. It is empty past the end. nil options
+// and a zero Limit ask for every session in one response, which must be under 256 MiB
+// ([ErrTooLarge]). A negative number is [ErrBadRequest]. [SessionService.All] and
+// [SessionService.ListChunked] walk many.
 //
 // GET /api/v1/sessions
 func (s *SessionService) List(
@@ -161,8 +162,8 @@ func (s *SessionService) All(
 	return s.pager().all(ctx, opts)
 }
 
-// AllParallel walks all sessions by several workers, in no order, as [UserService.AllParallel] walks
-// users.
+// AllParallel walks all sessions by several workers, in no order, as [UserService.AllParallel]
+// walks users.
 //
 // GET /api/v1/sessions
 func (s *SessionService) AllParallel(

@@ -459,8 +459,9 @@ func resettingServer(t *testing.T, code byte) (address string, requests *atomic.
 	return "https://" + listener.Addr().String(), requests
 }
 
-// TestHTTP2_OneRequestAnAttempt checks that net/http does not send a request again by itself after its
-// stream was reset: it would do so without the client knowing, and as often as the server resets it.
+// TestHTTP2_OneRequestAnAttempt checks that net/http does not send a request again by itself
+// after its stream was reset: it would do so without the client knowing, and as often as the
+// server resets it.
 func TestHTTP2_OneRequestAnAttempt(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

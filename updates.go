@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// passOnAfter is how long an update may keep the turn of metadata updates. One that is without a
-	// response for so long waits for a lock on the server, and holds none.
+	// passOnAfter is how long an update may keep the turn of metadata updates. One that is
+	// without a response for so long waits for a lock on the server, and holds none.
 	passOnAfter = 5 * time.Second
 
 	// finishWithin is how long a metadata update may go on after it was given up.
@@ -35,7 +35,8 @@ type update struct {
 // record is what updates are ordered by: a kind of resource, and its id.
 type record struct{ kind, id string }
 
-// allMetadata stands for the turn of metadata updates. As a key it is sorted after those of records.
+// allMetadata stands for the turn of metadata updates. As a key it is sorted after those of
+// records.
 var allMetadata = []record{{kind: "zep-metadata"}}
 
 func (r record) key() string {
@@ -62,13 +63,13 @@ func metadataUpdateOf(kind, id string, metadata Metadata) update {
 // Locker orders updates over all processes that share it. Clients of one Zep server share one, and
 // those of another server have another.
 //
-// Lock waits until the key is free and takes it, or returns an error when ctx ends or the lock cannot
-// be had. unlock gives the key back; it is called once, also when ctx has ended by then. held ends
-// when the lock is lost before that; it may be ctx itself, or derived from it: ctx ends no sooner
-// than unlock is called, if Lock has succeeded. Lock is called from many goroutines at once, for
-// different keys and for the same one. An update takes at most two keys, in sorted order, a record's
-// and the one of all metadata updates; the second ctx has the values of the first held, so that a
-// Locker with a bounded number of connections can tell it from a first.
+// Lock waits until the key is free and takes it, or returns an error when ctx ends or the lock
+// cannot be had. unlock gives the key back; it is called once, also when ctx has ended by then.
+// held ends when the lock is lost before that; it may be ctx itself, or derived from it: ctx ends
+// no sooner than unlock is called, if Lock has succeeded. Lock is called from many goroutines at
+// once, for different keys and for the same one. An update takes at most two keys, in sorted
+// order, a record's and the one of all metadata updates; the second ctx has the values of the
+// first held, so that a Locker with a bounded number of connections can tell it from a first.
 type Locker interface {
 	Lock(ctx context.Context, key string) (held context.Context, unlock func(), err error)
 }
@@ -88,8 +89,8 @@ type turn struct {
 	timer   *time.Timer // passes it on
 }
 
-// takeTurn waits until an update may be sent, until the context ends, or for the timeout. It returns
-// what the update waited for with an error.
+// takeTurn waits until an update may be sent, until the context ends, or for the timeout. It
+// returns what the update waited for with an error.
 func (c *Client) takeTurn(ctx context.Context, u update, timeout time.Duration) (*turn, string, error) {
 	deadline := time.Now().Add(timeout)
 	t := &turn{client: c, holders: 1, passed: true}
@@ -254,8 +255,8 @@ type place struct {
 	previous, next *place
 }
 
-// waiter is an update in the lines of all its records. It enters them at once, so that no two updates
-// wait for each other.
+// waiter is an update in the lines of all its records. It enters them at once, so that no two
+// updates wait for each other.
 type waiter struct {
 	places    []place
 	one       [1]place      // the places of most
@@ -361,9 +362,9 @@ func (l *line) remove(p *place) {
 	l.length--
 }
 
-// letFinish is the transport of a metadata update. When the context of the request ends, the call gets
-// its error at once, but the request is not cut: the server would not give its lock back. The turn is
-// kept until the response comes, for at most finishWithin more.
+// letFinish is the transport of a metadata update. When the context of the request ends, the call
+// gets its error at once, but the request is not cut: the server would not give its lock back.
+// The turn is kept until the response comes, for at most finishWithin more.
 type letFinish struct {
 	next  http.RoundTripper
 	turn  *turn
@@ -495,9 +496,10 @@ func (b *background) done() {
 }
 
 // Wait waits until no request goes on of an update that was given up, or until the context ends,
-// whose error it returns. A metadata update whose context ends, or that runs out of time, fails at
-// once, but its request is allowed to finish for at most 30 s, because Zep leaves the record locked when
-// a request is cut. Call Wait before the end of main, or of a test that looks for goroutines.
+// whose error it returns. A metadata update whose context ends, or that runs out of time, fails
+// at once, but its request is allowed to finish for at most 30 s, because Zep leaves the record
+// locked when a request is cut. Call Wait before the end of main, or of a test that looks for
+// goroutines.
 func (c *Client) Wait(ctx context.Context) error {
 	b := c.background
 	b.mu.Lock()

@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// mostAtOnce makes 16 calls at the same time through a transport, and returns how many were in it at
-// once.
+// mostAtOnce makes 16 calls at the same time through a transport, and returns how many were in it
+// at once.
 func mostAtOnce(t *testing.T, call func(c *Client, i int) error, opts ...Option) int32 {
 	t.Helper()
 	var running, most atomic.Int32
@@ -77,8 +77,8 @@ func TestUpdates_MetadataOneAtATime(t *testing.T) {
 	}
 }
 
-// TestUpdates_StuckRecord checks that one session that never answers does not hold up the updates of
-// other records.
+// TestUpdates_StuckRecord checks that one session that never answers does not hold up the updates
+// of other records.
 func TestUpdates_StuckRecord(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -153,8 +153,8 @@ func TestUpdates_WaitHasItsOwnTimeout(t *testing.T) {
 	require.NoError(t, <-second)
 }
 
-// TestUpdates_GivenUpFinishes checks that a metadata update that is given up is not cut, and that it
-// keeps its turn.
+// TestUpdates_GivenUpFinishes checks that a metadata update that is given up is not cut, and that
+// it keeps its turn.
 func TestUpdates_GivenUpFinishes(t *testing.T) {
 	t.Parallel()
 	type keyType struct{}
@@ -257,8 +257,8 @@ func TestUpdates_CutAllTheSame(t *testing.T) {
 	})
 }
 
-// TestUpdates_TransportPanics checks that a panic of a Transport reaches the goroutine of the call, and
-// that one which ends its goroutine is an error.
+// TestUpdates_TransportPanics checks that a panic of a Transport reaches the goroutine of the
+// call, and that one which ends its goroutine is an error.
 func TestUpdates_TransportPanics(t *testing.T) {
 	t.Parallel()
 	c, _ := clientWith(t, roundTripFunc(func(*http.Request) (*http.Response, error) { panic("no") }))
@@ -281,8 +281,8 @@ type timeoutError struct{}
 func (timeoutError) Error() string { return "net/http: timeout awaiting response headers" }
 func (timeoutError) Timeout() bool { return true }
 
-// TestUpdates_LockedRecord checks that no attempt follows one that may be waiting for a lock, and that
-// the error says so.
+// TestUpdates_LockedRecord checks that no attempt follows one that may be waiting for a lock, and
+// that the error says so.
 func TestUpdates_LockedRecord(t *testing.T) {
 	t.Parallel()
 	timesOut := func(req *http.Request) (*http.Response, error) {
@@ -318,7 +318,8 @@ func TestUpdates_LockedRecord(t *testing.T) {
 		require.NoError(t, err, name)
 		assert.Len(t, s.requests(), 2, name)
 	}
-	// A message's lock does not stay, so that only its time-out, which is allowed to finish, is not repeated.
+	// A message's lock does not stay, so that only its time-out, which is allowed to finish, is
+	// not repeated.
 	c, s, _ := scripted(t, nil, answers(504, ""), answers(200, `{"uuid":"u"}`))
 	_, err := c.Message.UpdateMetadata(context.Background(), "s", "u", Metadata{"a": 1})
 	require.NoError(t, err)

@@ -105,9 +105,9 @@ func numberedPages(n, size int, ids bool) (documents []*zep.CreateDocumentReques
 	return documents
 }
 
-// TestDocumentAdd_Batches checks that no request is stored in part. 2,000 documents of 10 KB take four
-// requests, because a request has 500 at most. One over 5 MiB is refused and split, and those after it
-// are smaller from the start.
+// TestDocumentAdd_Batches checks that no request is stored in part. 2,000 documents of 10 KB take
+// four requests, because a request has 500 at most. One over 5 MiB is refused and split, and
+// those after it are smaller from the start.
 func TestDocumentAdd_Batches(t *testing.T) {
 	t.Parallel()
 	limit := []zep.Option{zep.WithMaxRequestBytes(5 << 20)}

@@ -130,10 +130,11 @@ func (s *UserService) Delete(ctx context.Context, userID string, opts ...Request
 	return err
 }
 
-// reconcileDelete reads the "not found" that follows an attempt whose outcome is ambiguous. Zep removes
-// the sessions of a user one by one, and then the user: the "not found" can be about a session that
-// the earlier attempt has just removed, and that attempt may have been cut off since. So it looks
-// whether the user is gone, and deletes again until that is so, within the deadline of the call.
+// reconcileDelete reads the "not found" that follows an attempt whose outcome is ambiguous. Zep
+// removes the sessions of a user one by one, and then the user: the "not found" can be about a
+// session that the earlier attempt has just removed, and that attempt may have been cut off
+// since. So it looks whether the user is gone, and deletes again until that is so, within the
+// deadline of the call.
 func (s *UserService) reconcileDelete(
 	ctx context.Context, userID string, failure *Error, opts []RequestOption,
 ) error {
@@ -197,9 +198,9 @@ func (s *UserService) List(
 	}, opts)
 }
 
-// ListChunked walks all users in chunks, by ascending ID. It sends one request a chunk, when the loop
-// asks for it. A chunkSize of 0 means 100; a negative one is [ErrBadRequest]. The walk ends with the
-// first empty chunk, which is not yielded, or with an error, which is yielded once.
+// ListChunked walks all users in chunks, by ascending ID. It sends one request a chunk, when the
+// loop asks for it. A chunkSize of 0 means 100; a negative one is [ErrBadRequest]. The walk ends
+// with the first empty chunk, which is not yielded, or with an error, which is yielded once.
 //
 // Users who exist throughout are yielded once each; one added meanwhile comes last, if the walk is
 // not over. Ranging over the result again is a new walk.
@@ -214,9 +215,9 @@ func (s *UserService) ListChunked(
 	return s.pager().chunks(ctx, chunkSize, opts)
 }
 
-// All walks all users one by one, by ascending ID, as fast as the server allows: its pages grow from
-// 100 to 5,000 users, and the next is fetched while the loop works on this one. A break cancels
-// that. Its promises and errors are those of [UserService.ListChunked].
+// All walks all users one by one, by ascending ID, as fast as the server allows: its pages grow
+// from 100 to 5,000 users, and the next is fetched while the loop works on this one. A break
+// cancels that. Its promises and errors are those of [UserService.ListChunked].
 //
 // GET /api/v1/user
 func (s *UserService) All(
@@ -226,13 +227,13 @@ func (s *UserService) All(
 }
 
 // AllParallel walks all users by several workers at once, in no order. workers is 8 if it is 0; a
-// negative number is [ErrBadRequest]. It is for a server that has cores to spare, or is far away: each
-// worker asks for pages of about 5,000 users, and Zep sorts its whole table for each. On a busy server
-// [UserService.All] is as fast, and holds one page instead of one a worker.
+// negative number is [ErrBadRequest]. It is for a server that has cores to spare, or is far away:
+// each worker asks for pages of about 5,000 users, and Zep sorts its whole table for each. On a
+// busy server [UserService.All] is as fast, and holds one page instead of one a worker.
 //
-// Users who exist throughout are yielded once each; of those added or removed meanwhile, any. Ranging
-// over the result again is a new walk. The errors are those of any call, and [ErrCursorStuck]; one is
-// yielded, and ends the walk.
+// Users who exist throughout are yielded once each; of those added or removed meanwhile, any.
+// Ranging over the result again is a new walk. The errors are those of any call, and
+// [ErrCursorStuck]; one is yielded, and ends the walk.
 //
 // GET /api/v1/user
 func (s *UserService) AllParallel(

@@ -20,8 +20,8 @@ func newUUID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
 }
 
-// uuidKey returns one form for all those in which the server reads a UUID: in upper case, in braces,
-// as a URN, without hyphens.
+// uuidKey returns one form for all those in which the server reads a UUID: in upper case, in
+// braces, as a URN, without hyphens.
 func uuidKey(uuid string) string {
 	return uuidPunctuation.Replace(strings.TrimPrefix(strings.ToLower(uuid), "urn:uuid:"))
 }

@@ -19,7 +19,8 @@ type row struct {
 	name   string
 	form   func(float64) string
 	figure func(r *Results, client string) (float64, bool)
-	// relative says how a figure relates to the floor's, of this row or of what against says; nil for not at all.
+	// relative says how a figure relates to the floor's, of this row or of what against says; nil
+	// for not at all.
 	relative func(value, floor float64) string
 	against  func(*Results, string) (float64, bool)
 }
