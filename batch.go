@@ -25,8 +25,7 @@ func encodeItems[T any](method string, items []T) ([]json.RawMessage, error) {
 	for i, item := range items {
 		raw, err := encode(item)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s: item %d cannot be sent as JSON: %w",
-				ErrBadRequest, method, i, err)
+			return nil, fmt.Errorf("%w: %s: item %d: %w", ErrBadRequest, method, i, lineError{err})
 		}
 		encoded[i] = raw
 	}

@@ -45,8 +45,8 @@ type call[T any] struct {
 	readBack func(context.Context) (T, error)
 
 	// reconcile reads the error of a write after an attempt whose outcome is ambiguous: the error
-	// itself or a look at the record may show that the write was done.
-	reconcile func(context.Context, *Error) (T, error)
+	// itself or a look at the record may show that the write was done. body is what was sent.
+	reconcile func(ctx context.Context, body []byte, failure *Error) (T, error)
 }
 
 // resendPolicy says when a call may be sent again after an attempt whose outcome is ambiguous.
@@ -76,8 +76,7 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 	}
 	body, err := encode(call.body)
 	if err != nil {
-		return zero, fmt.Errorf("%w: %s: the request cannot be sent as JSON: %w",
-			ErrBadRequest, call.endpoint, err)
+		return zero, fmt.Errorf("%w: %s: %w", ErrBadRequest, call.endpoint, lineError{err})
 	}
 	if max := c.maxRequestBytes; max > 0 && int64(len(body)) > max {
 		return zero, fmt.Errorf("%w: %s: the request takes %d bytes, over the %d of "+
@@ -118,13 +117,13 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 	defer cancel()
 	if failure != nil {
 		if failure.maybeExecuted && call.reconcile != nil {
-			return call.reconcile(ctx, failure)
+			return call.reconcile(ctx, body, failure)
 		}
 		return zero, failure
 	}
 	if call.readBack != nil {
 		if result, err = call.readBack(ctx); err != nil {
-			return zero, fmt.Errorf("zep: %s %s: done, but reading it back failed: %w",
+			return zero, fmt.Errorf("zep: %s %.1000s: done, but reading it back failed: %w",
 				x.method, x.url.EscapedPath(), err)
 		}
 	}
@@ -187,7 +186,7 @@ func (c *Client) resolve(route string, ids []string, options any) (*url.URL, err
 	if options != nil {
 		values, err := query.Values(options)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrBadRequest, route, err)
+			return nil, fmt.Errorf("%w: %s: %w", ErrBadRequest, route, lineError{err})
 		}
 		target.RawQuery = values.Encode()
 	}
@@ -253,14 +252,6 @@ func checkIDText(name, id string) error {
 		return fmt.Errorf("%w: %s %.100q is not valid UTF-8", ErrInvalidID, name, id)
 	}
 	return nil
-}
-
-// encode returns the JSON of a request's body, nil for none.
-func encode(body any) ([]byte, error) {
-	if body == nil {
-		return nil, nil
-	}
-	return json.Marshal(body)
 }
 
 // errNotZep marks a success that did not come from Zep.

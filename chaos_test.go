@@ -459,7 +459,7 @@ func (call *chaosCall) judgeFailure() chaosVerdict {
 	}
 	switch {
 	case cancelled, hurried, errors.Is(call.err, zep.ErrLocked):
-	case chaosStatus(last.Fault) == http.StatusGatewayTimeout && chaosTakesLock(last):
+	case strings.Contains(last.Fault, "504") && chaosTakesLock(last):
 	case long && errors.Is(call.err, context.DeadlineExceeded):
 	case last.Proof == chaos.Failed && call.write && !reconciling &&
 		e.StatusCode == http.StatusInternalServerError:

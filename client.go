@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 )
 
@@ -143,18 +142,4 @@ func moveHeader(resp *http.Response, from, to string) {
 	resp.Header = resp.Header.Clone()
 	delete(resp.Header, from)
 	resp.Header[to] = values
-}
-
-// secrets returns the tokens in the values of Authorization headers.
-func secrets(authorization []string) []string {
-	var found []string
-	for _, value := range authorization {
-		if _, token, ok := strings.Cut(value, " "); ok {
-			value = token
-		}
-		if value != "" {
-			found = append(found, value)
-		}
-	}
-	return found
 }

@@ -43,9 +43,9 @@ func (s *CollectionService) Add(
 		ids:      []string{req.Name},
 		body:     req,
 		readBack: get,
-		reconcile: func(ctx context.Context, failure *Error) (*Collection, error) {
+		reconcile: func(ctx context.Context, body []byte, failure *Error) (*Collection, error) {
 			get := func() (*Collection, error) { return get(ctx) }
-			return reconcileAdd(failure, req, sameCollection, get)
+			return reconcileAdd(failure, body, sameCollection, get)
 		},
 	}, opts)
 }
@@ -71,7 +71,7 @@ func (r *CreateCollectionRequest) validate() error {
 
 // sameCollection reports whether a stored collection has the properties that were sent.
 func sameCollection(sent, stored *Collection) bool {
-	return stored.Description == asStored(sent.Description) &&
+	return stored.Description == sent.Description &&
 		stored.EmbeddingDimensions == sent.EmbeddingDimensions &&
 		stored.IsAutoEmbedded == sent.IsAutoEmbedded &&
 		sameMetadata(sent.Metadata, stored.Metadata)

@@ -293,11 +293,11 @@ func TestCollectionAdd_LostResponse(t *testing.T) {
 		},
 		"what the server changes": {
 			CreateCollectionRequest{
-				Description:         "nu\x00l \xff",
+				Description:         "<\ufffd",
 				Metadata:            large,
 				EmbeddingDimensions: 8,
 			},
-			`"description":"nul \uFFFD","metadata":` + largeStored + `,"embedding_dimensions":8`,
+			`"description":"<\uFFFD","metadata":` + largeStored + `,"embedding_dimensions":8`,
 			true,
 		},
 		"another description": {

@@ -107,7 +107,7 @@ func (s *DocumentService) addBatch(
 			}
 			return uuids, err
 		},
-		reconcile: func(ctx context.Context, failure *Error) ([]string, error) {
+		reconcile: func(ctx context.Context, _ []byte, failure *Error) ([]string, error) {
 			return s.reconcileAdd(ctx, collection, documents, body, failure, opts)
 		},
 	}, opts)
@@ -132,8 +132,8 @@ func (s *DocumentService) reconcileAdd(
 	}
 	found, err := s.GetByIDs(ctx, collection, ids, opts...)
 	if err != nil {
-		return nil, fmt.Errorf("zep: %s %s: a document_id exists, "+
-			"but could not verify whether this call created it: %w", failure.Method, failure.Path, err)
+		return nil, fmt.Errorf("zep: %s: a document_id exists, "+
+			"but could not verify whether this call created it: %w", failure.call(), err)
 	}
 	byID := make(map[string]*Document, len(found))
 	for _, d := range found {
@@ -155,7 +155,7 @@ func (s *DocumentService) reconcileAdd(
 func sameDocument(body json.RawMessage, stored *Document) bool {
 	var sent Document
 	return json.Unmarshal(body, &sent) == nil &&
-		stored.Content == asStored(sent.Content) &&
+		stored.Content == sent.Content &&
 		sameMetadata(sent.Metadata, stored.Metadata) &&
 		(len(sent.Embedding) == 0 || slices.Equal(sent.Embedding, stored.Embedding))
 }
@@ -292,13 +292,18 @@ func isNoneFound(err error) bool {
 		noneFoundText.MatchString(e.Message)
 }
 
-// checkList refuses empty ids, which mean all documents to the server.
+// checkList refuses empty ids, which mean all documents to the server, and those that JSON would
+// change.
 func checkList(collection, name string, ids []string) error {
 	if err := checkID("collection", collection); err != nil {
 		return err
 	}
 	if i := slices.Index(ids, ""); i >= 0 {
 		return fmt.Errorf("%w: %s[%d] is empty", ErrInvalidID, name, i)
+	}
+	isBad := func(id string) bool { return checkText(id) != nil }
+	if i := slices.IndexFunc(ids, isBad); i >= 0 {
+		return checkIDText(fmt.Sprintf("%s[%d]", name, i), ids[i])
 	}
 	return nil
 }
@@ -393,6 +398,9 @@ func checkUpdates(reqs []*UpdateDocumentRequest) error {
 		if req.UUID == "" {
 			return fmt.Errorf("%w: Document.UpdateAll: the UUID of request %d is empty",
 				ErrInvalidID, i)
+		}
+		if checkText(req.UUID) != nil {
+			return checkIDText(fmt.Sprintf("Document.UpdateAll: the UUID of request %d", i), req.UUID)
 		}
 	}
 	return nil

@@ -59,7 +59,7 @@ func TestDocumentService_Wire(t *testing.T) {
 				})
 			},
 			[]string{`POST /collection/Docs/document [{"document_id":" ~",` +
-				`"content":"\u003cfox\u003e","metadata":{"k":1},"embedding":[0.5,-1]},` +
+				`"content":"<fox>","metadata":{"k":1},"embedding":[0.5,-1]},` +
 				`{"content":"dog"},{"embedding":[1,2]}]`},
 			[]string{`["a","b","c"]`}, []string{"a", "b", "c"},
 		},

@@ -5,28 +5,34 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
 // The errors that errors.Is finds. An [Error] for a refusal of the server matches one of them, by the
-// status and the text. A 500 that says more matches ErrServer and a second one: ErrNotFound for a
-// collection or document, or ErrNotPublished. Redirects, and failures without a readable response,
-// match none.
+// status and the text. Some texts say more than the status, and the error matches a second one: a
+// 400 ErrUserNotFound, a 500 ErrNotFound for a collection or document, ErrAlreadyExists for the
+// UUID of a message, ErrLocked or ErrNotPublished. Redirects, and failures without a readable
+// response, match none.
 var (
 	// ErrNotFound: the user, session, message, collection or document is not there (404 and "not found").
 	ErrNotFound = errors.New("zep: not found")
+
+	// ErrUserNotFound: a session was added for a user who does not exist (a 400; also
+	// ErrBadRequest, and not ErrNotFound).
+	ErrUserNotFound = errors.New("zep: user not found")
 
 	// ErrEndpointNotFound: the server does not know the path or the verb (any other 404, 405). The base URL is wrong, or
 	// what answers there is not a Zep v0.x server.
 	ErrEndpointNotFound = errors.New("zep: endpoint not found")
 
-	// ErrAlreadyExists: the id is taken. A deleted session keeps its id; a deleted user does not.
+	// ErrAlreadyExists: the id is taken, or the UUID of a message (a 500; also ErrServer). A
+	// deleted session keeps its id; a deleted user does not.
 	ErrAlreadyExists = errors.New("zep: already exists")
 
 	// ErrBadRequest: the request is at fault. The server said so (400 or another 4xx), or the client did before it sent
@@ -73,6 +79,10 @@ const maxMessage = 4 << 10
 
 // Error is a call that failed after it began: the server refused it, or no usable response came.
 //
+// If time ran out, or the context ended, after an attempt that the server had answered, the Error
+// has that answer: its StatusCode, Header, Message and sentinels. It matches
+// [context.DeadlineExceeded] or [context.Canceled] too, and its text says both.
+//
 // Match it with [errors.Is] against the sentinels of this package, against [context.DeadlineExceeded]
 // and [context.Canceled] when time ran out or the context ended, and against the network's errors.
 // Use [errors.As] with an *Error for the rest.
@@ -81,14 +91,14 @@ type Error struct {
 	// no query.
 	Method, Path string
 
-	// StatusCode is that of the last attempt's response, 0 if there was none.
+	// StatusCode is that of the last response, 0 if there was none.
 	StatusCode int
 
 	// Message is the server's text, in one line of at most 4 KiB, without HTML pages. If there was
 	// no response, it says what went wrong.
 	Message string
 
-	// Header is that of the last attempt's response, nil if there was none.
+	// Header is that of the last response, nil if there was none.
 	Header http.Header
 
 	// Attempts is the number of requests that were begun.
@@ -102,22 +112,31 @@ type Error struct {
 
 // Error returns one line: the call, the server's text and, where it is known, what to change.
 func (e *Error) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "zep: %s %.1000s: ", e.Method, e.Path)
-	if e.StatusCode != 0 {
-		fmt.Fprintf(&b, "%d", e.StatusCode)
-		if e.Message == "" {
-			fmt.Fprintf(&b, " %s", http.StatusText(e.StatusCode))
-		} else {
-			b.WriteString(": ")
-		}
+	parts := []string{"zep"}
+	if call := e.call(); call != "" {
+		parts = append(parts, call)
 	}
-	b.WriteString(e.Message)
+	message := oneLine(e.Message)
+	switch {
+	case e.StatusCode != 0 && message == "":
+		status := fmt.Sprintf("%d %s", e.StatusCode, http.StatusText(e.StatusCode))
+		parts = append(parts, strings.TrimSpace(status))
+	case e.StatusCode != 0:
+		parts = append(parts, strconv.Itoa(e.StatusCode))
+	}
+	if message != "" {
+		parts = append(parts, message)
+	}
 	for _, err := range contextErrors {
-		if errors.Is(e.cause, err) && !strings.Contains(e.Message, err.Error()) {
-			fmt.Fprintf(&b, ": %v", err)
+		if errors.Is(e.cause, err) && !strings.Contains(message, err.Error()) {
+			parts = append(parts, err.Error())
 		}
 	}
+	if len(parts) == 1 { // made by hand, with nothing in it
+		parts = append(parts, "unknown error")
+	}
+	var b strings.Builder
+	b.WriteString(strings.Join(parts, ": "))
 	if e.Attempts > 1 {
 		fmt.Fprintf(&b, " (%d attempts)", e.Attempts)
 	}
@@ -130,11 +149,22 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
+// call returns the method and the path, in one short line.
+func (e *Error) call() string {
+	return strings.TrimSpace(oneLine(e.Method) + " " + oneLine(fmt.Sprintf("%.1000s", e.Path)))
+}
+
 var contextErrors = []error{context.DeadlineExceeded, context.Canceled}
 
 // hint says what the caller can change, for the mistakes of a first try.
 func (e *Error) hint() string {
 	switch {
+	case e.Is(ErrEndpointNotFound) && doubledPath.MatchString(e.Path):
+		return "the base URL (WithBaseURL or ZEP_API_URL) ends in /api/v1, " +
+			"which the client adds: leave it out"
+	case e.Is(ErrEndpointNotFound) && messagesPath.MatchString(e.Path):
+		return "the server does not know this path: if it knows others, " +
+			"it is a Zep server before v0.21, which has no paths for messages"
 	case e.Is(ErrEndpointNotFound):
 		return "the server does not know this path: check that the base URL " +
 			"(WithBaseURL or ZEP_API_URL) is that of a Zep v0.x server"
@@ -143,7 +173,7 @@ func (e *Error) hint() string {
 			"https://github.com/zep-go/zep/blob/main/docs/server-locks.md"
 	case e.Is(ErrUnauthorized):
 		return "check the API key (WithAPIKey or ZEP_API_KEY)"
-	case e.StatusCode/100 == 3:
+	case e.StatusCode/100 == 3 && e.Header.Get("Location") != "":
 		return "redirects are not followed: set the base URL (WithBaseURL or ZEP_API_URL) to the " +
 			"server's own"
 	case e.StatusCode == 0 && neverConnected(e.cause):
@@ -151,6 +181,12 @@ func (e *Error) hint() string {
 	}
 	return ""
 }
+
+// The paths that the hints of ErrEndpointNotFound are about. No id has a slash.
+var (
+	doubledPath  = regexp.MustCompile(`/api/v1(/api/v1/.*|/healthz)$`)
+	messagesPath = regexp.MustCompile(`/api/v1/sessions/[^/]+/messages(/[^/]+)?$`)
+)
 
 // Is reports whether the error is of the kind of a sentinel of this package.
 func (e *Error) Is(target error) bool {
@@ -170,60 +206,22 @@ func (e *Error) Timeout() bool {
 	return errors.As(e.cause, &t) && t.Timeout()
 }
 
-// redacted replaces a secret in a text.
-const redacted = "[redacted]"
-
-// redact takes a secret out of the headers, and out of the cause: if that contains it, only the
-// errors that callers match stay.
-func (e *Error) redact(secret string) {
-	for key, values := range e.Header {
-		has := func(value string) bool { return strings.Contains(value, secret) }
-		if slices.ContainsFunc(values, has) {
-			e.Header = maps.Clone(e.Header)
-			e.Header[key] = []string{redacted}
-		}
-	}
-	if !containsSecret(e.cause, secret) {
-		return
-	}
-	var kept []error
-	for _, known := range []error{ErrTooLarge, context.DeadlineExceeded, context.Canceled} {
-		if errors.Is(e.cause, known) {
-			kept = append(kept, known)
-		}
-	}
-	e.cause = errors.Join(kept...)
+// timedOut reports whether time ran out or the context ended.
+func (e *Error) timedOut() bool {
+	return errors.Is(e.cause, context.DeadlineExceeded) || errors.Is(e.cause, context.Canceled)
 }
 
-// withoutSecret takes a secret out of a text, and also its beginning where the text was cut.
-func withoutSecret(text, secret string) string {
-	const revealing = 8 // characters
-	text = strings.ReplaceAll(text, secret, redacted)
-	for n := len(secret) - 1; n >= revealing; n-- {
-		if before, found := strings.CutSuffix(text, secret[:n]); found {
-			return before + redacted
-		}
+// afterAnswer returns the error of a call, made of the last answer if time ran out or the context
+// ended after it: the answer says why the call went on for so long.
+func (e *Error) afterAnswer(answer *Error) *Error {
+	if answer == nil || answer == e || !e.timedOut() {
+		return e
 	}
-	return text
-}
-
-// containsSecret reports whether the text of an error, or of one that it wraps, contains the secret.
-func containsSecret(err error, secret string) bool {
-	if err == nil {
-		return false
-	}
-	if strings.Contains(err.Error(), secret) {
-		return true
-	}
-	switch err := err.(type) {
-	case interface{ Unwrap() error }:
-		return containsSecret(err.Unwrap(), secret)
-	case interface{ Unwrap() []error }:
-		return slices.ContainsFunc(err.Unwrap(), func(err error) bool {
-			return containsSecret(err, secret)
-		})
-	}
-	return false
+	merged := *answer
+	merged.Attempts = e.Attempts
+	merged.cause = errors.Join(answer.cause, e.cause)
+	merged.maybeExecuted, merged.maybeLocked = e.maybeExecuted, e.maybeLocked
+	return &merged
 }
 
 // Unwrap returns the network's or the context's error, if there is one.
@@ -236,8 +234,11 @@ var errMessageStored = errors.New("zep: message stored before")
 // The server's texts. An id that one quotes stands at its end and is not matched, so that no id can
 // make one text look like another.
 var (
-	existsText = regexp.MustCompile(`^(failed to [Cc]reate (collection|documents): )?(bad request: )?` +
-		`(user|session|collection|document_id) already exists\b`)
+	existsText = regexp.MustCompile(`^(failed to [Cc]reate (collection|documents): )?` +
+		`(bad request: )?(user|session|collection|document_id) already exists\b`)
+	userMissingText = regexp.MustCompile(`^(bad request: )?user does not exist\b`)
+	userTakenText   = regexp.MustCompile( // up to Zep 0.11
+		`^[^"]*duplicate key value violates unique constraint "users_user_id_key"`)
 	missingText = regexp.MustCompile(
 		`^(failed to \w+ (collection|documents?): )*(collection: .*|documents) not found$`)
 	lockText          = "failed to acquire advisory lock"
@@ -261,6 +262,8 @@ func classify(status int, text string) []error {
 		return []error{ErrTooLarge}
 	case status == http.StatusTooManyRequests:
 		return []error{ErrRateLimited}
+	case status == http.StatusBadRequest && userMissingText.MatchString(text):
+		return []error{ErrBadRequest, ErrUserNotFound}
 	case status >= 400 && status < 500:
 		return []error{ErrBadRequest}
 	case status >= 500 && missingText.MatchString(text):
@@ -270,7 +273,9 @@ func classify(status int, text string) []error {
 	case status >= 500 && notPublishedText.MatchString(text):
 		return []error{ErrServer, ErrNotPublished}
 	case status >= 500 && messageStoredText.MatchString(text):
-		return []error{ErrServer, errMessageStored}
+		return []error{ErrServer, ErrAlreadyExists, errMessageStored}
+	case status >= 500 && (userTakenText.MatchString(text) || sessionRaceText.MatchString(text)):
+		return []error{ErrServer, ErrAlreadyExists}
 	case status >= 500:
 		return []error{ErrServer}
 	}
@@ -294,13 +299,14 @@ func serverText(body []byte) string {
 // isPage reports whether a body is HTML, which Zep's API never sends: a router or a proxy did.
 func isPage(body []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) }
 
-// oneLine returns at most 4 KiB of a text, with nothing in it that ends a line or drives a terminal.
+// oneLine returns at most 4 KiB of a text, with nothing in it that ends a line, drives a terminal,
+// turns the direction of the text or has no width. All texts from outside go through it.
 func oneLine(text string) string {
 	lines := strings.FieldsFunc(strings.ToValidUTF8(text, "\uFFFD"), func(r rune) bool {
 		return r == '\n' || r == '\r'
 	})
 	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
 			return ' '
 		}
 		return r
@@ -314,6 +320,13 @@ func oneLine(text string) string {
 	}
 	return text[:end] + "…"
 }
+
+// lineError is an error from outside, whose text is made one short line.
+type lineError struct{ error }
+
+func (e lineError) Error() string { return oneLine(e.error.Error()) }
+
+func (e lineError) Unwrap() error { return e.error }
 
 func errNilRequest(method string) error {
 	return fmt.Errorf("%w: %s: the request is nil", ErrBadRequest, method)

@@ -56,8 +56,8 @@ func TestError_RecordedRefusals(t *testing.T) {
 		"user ids on the path: get a:b as a%3Ab":                           {ErrNotFound},
 
 		"sessions: add again: already exists": {ErrAlreadyExists},
-		"sessions: add with unknown user":     {ErrBadRequest},
-		"sessions: add with empty user":       {ErrBadRequest},
+		"sessions: add with unknown user":     {ErrUserNotFound, ErrBadRequest},
+		"sessions: add with empty user":       {ErrUserNotFound, ErrBadRequest},
 		"sessions: add empty id":              {ErrServer},
 		"sessions: get missing":               {ErrNotFound},
 		"sessions: update metadata {}: error": {ErrServer},
@@ -159,6 +159,31 @@ func TestError_ProxiesAndOtherServers(t *testing.T) {
 		{"499", 499, "", []error{ErrBadRequest}},
 		{"500 without a body", 500, "", []error{ErrServer}},
 		{"501", 501, "", []error{ErrServer}},
+		{
+			"collection taken, before v0.20", 400,
+			"failed to Create collection: bad request: collection already exists: docs\n",
+			[]error{ErrAlreadyExists},
+		},
+		{
+			"document_id taken, before v0.20", 400,
+			"failed to Create documents: bad request: document_id already exists: d\n",
+			[]error{ErrAlreadyExists},
+		},
+		{
+			"user taken, v0.11", 500, "failed to create user: ERROR: duplicate key value violates " +
+				`unique constraint "users_user_id_key" (SQLSTATE=23505)`,
+			[]error{ErrAlreadyExists, ErrServer},
+		},
+		{
+			"another key taken", 500, "ERROR: duplicate key value violates unique constraint " +
+				`"message_embedding_key" (SQLSTATE=23505)`,
+			[]error{ErrServer},
+		},
+		{
+			"an id that quotes a taken key", 500, `failed to add "duplicate key value violates ` +
+				`unique constraint "users_user_id_key"`,
+			[]error{ErrServer},
+		},
 		{"502 of nginx", 502, nginx("502 Bad Gateway"), []error{ErrServer}},
 		{"503", 503, "", []error{ErrServer}},
 		{"504", 504, "upstream request timeout", []error{ErrServer}},
@@ -194,7 +219,10 @@ func TestError_IDQuotedInText(t *testing.T) {
 		text   string
 		want   []error
 	}{
-		{400, "bad request: user does not exist with user_id: %s\n", []error{ErrBadRequest}},
+		{
+			400, "bad request: user does not exist with user_id: %s\n",
+			[]error{ErrUserNotFound, ErrBadRequest},
+		},
 		{400, "bad request: user already exists with user_id: %s\n", []error{ErrAlreadyExists}},
 		{
 			400, "bad request: session already exists with session_id: %s\n",
@@ -228,6 +256,8 @@ func TestError_MessageIsOneLine(t *testing.T) {
 		"NUL":                {"a\x00b", "a b"},
 		"next line, a C1":    {"a\u0085b", "a b"},
 		"line separators":    {"a\u2028b\u2029c", "a b c"},
+		"directions":         {"a\u202a\u202e\u2066\u2069\u200e\u061cb", "a      b"},
+		"zero width":         {"a\u200b\u200d\u2060\ufeff\u00adb", "a     b"},
 		"invalid UTF-8":      {"a\xff\xfeb", "a\uFFFDb"},
 		"Unicode stays":      {"日本 ü 🙂", "日本 ü 🙂"},
 		"HTML":               {"<html><body>secret things</body></html>", "(an HTML page)"},
@@ -298,10 +328,41 @@ func TestError_Text(t *testing.T) {
 		Net: "tcp",
 		Err: os.NewSyscallError("connect", syscall.ECONNREFUSED),
 	}
+	const apiPathHint = "; the base URL (WithBaseURL or ZEP_API_URL) ends in /api/v1, " +
+		"which the client adds: leave it out"
+	const messagesHint = "; the server does not know this path: if it knows others, " +
+		"it is a Zep server before v0.21, which has no paths for messages"
 	tests := []struct {
 		err  *Error
 		want string
 	}{
+		{&Error{}, "zep: unknown error"},
+		{&Error{StatusCode: 400}, "zep: 400 Bad Request"},
+		{&Error{StatusCode: 599}, "zep: 599"},
+		{&Error{StatusCode: 400, Message: "no"}, "zep: 400: no"},
+		{&Error{Message: "no"}, "zep: no"},
+		{&Error{Method: "GET", StatusCode: 400}, "zep: GET: 400 Bad Request"},
+		{&Error{Path: "/x", StatusCode: 400}, "zep: /x: 400 Bad Request"},
+		{&Error{Method: "GET", Path: "/x"}, "zep: GET /x"},
+		{&Error{cause: context.Canceled}, "zep: context canceled"},
+		{&Error{Method: "A\nB", Path: "/\u202e\x1b", StatusCode: 400, Message: "a\nb\u200b"},
+			"zep: A; B /: 400: a; b "},
+		{&Error{Path: "/api/v1/api/v1/user/jane", StatusCode: 404},
+			"zep: /api/v1/api/v1/user/jane: 404 Not Found" + apiPathHint},
+		{&Error{Path: "/zep/api/v1/healthz", StatusCode: 405},
+			"zep: /zep/api/v1/healthz: 405 Method Not Allowed" + apiPathHint},
+		{&Error{Path: "/api/v1/api/v1/sessions/s/messages", StatusCode: 404},
+			"zep: /api/v1/api/v1/sessions/s/messages: 404 Not Found" + apiPathHint},
+		{&Error{Path: "/api/v1/api/v1/user/jane", StatusCode: 404, Message: "not found"},
+			"zep: /api/v1/api/v1/user/jane: 404: not found"},
+		{&Error{Path: "/zep/api/v1/sessions/s/messages", StatusCode: 404},
+			"zep: /zep/api/v1/sessions/s/messages: 404 Not Found" + messagesHint},
+		{&Error{Path: "/api/v1/sessions/s/messages/u", StatusCode: 404},
+			"zep: /api/v1/sessions/s/messages/u: 404 Not Found" + messagesHint},
+		{&Error{Path: "/api/v1/sessions/messages/memory", StatusCode: 404},
+			"zep: /api/v1/sessions/messages/memory: 404 Not Found" + endpointHint},
+		{&Error{Path: "/api/v1/user/messages", StatusCode: 404},
+			"zep: /api/v1/user/messages: 404 Not Found" + endpointHint},
 		{&Error{
 			Method:     "GET",
 			Path:       "/api/v1/user/jane",

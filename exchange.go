@@ -32,6 +32,7 @@ type exchange struct {
 	retry         retryablehttp.Client
 	request       retryablehttp.Request
 	attempt       attempt // the last one
+	answer        *Error  // the last one that came whole and was no success
 	wait          time.Duration
 	maybeExecuted bool // an attempt was sent and its outcome is ambiguous
 }
@@ -78,7 +79,7 @@ func (x *exchange) send(body []byte) *Error {
 	if ended := x.ended(); ended != nil && (x.attempt.status == 0 || x.attempt.outcome != final) {
 		failure.cause = errors.Join(failure.cause, ended)
 	}
-	return failure
+	return failure.afterAnswer(x.answer)
 }
 
 // ended returns why there cannot be another attempt: the context or the time of the call has ended.
@@ -230,12 +231,17 @@ func (x *exchange) newError(resp *http.Response, text string, cause error) *Erro
 		err.StatusCode, err.Header = resp.StatusCode, resp.Header
 		err.kinds = classify(resp.StatusCode, oneLine(text))
 	}
-	for _, secret := range secrets(slices.Concat(x.client.authorization(), x.header["Authorization"])) {
-		text = withoutSecret(text, secret)
-		err.redact(secret)
+	r := x.redactor()
+	err.Message, err.Header, err.cause = oneLine(r.text(text)), r.header(err.Header), r.cause(cause)
+	if resp != nil && !err.timedOut() {
+		x.answer = err
 	}
-	err.Message = oneLine(text)
 	return err
+}
+
+// redactor returns what takes the tokens of the call out of texts.
+func (x *exchange) redactor() redactor {
+	return secrets(slices.Concat(x.client.authorization(), x.header["Authorization"]))
 }
 
 // logAttempt logs what came of an attempt. It logs no id, and no text of the server's, which may quote

@@ -2,7 +2,6 @@ package zep
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/big"
 	"reflect"
@@ -10,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // SearchFilter restricts a search by metadata and time. Its [SearchFilter.Metadata] goes into the
@@ -56,7 +54,7 @@ type Condition map[string]any
 // contain a NUL character, which no metadata has. A search for one of them fails with
 // [ErrBadRequest] before anything is sent.
 func Equal(key string, value any) Condition {
-	if err := pathTextError(key); err != nil {
+	if err := checkText(key); err != nil {
 		return invalidCondition(fmt.Errorf("Equal(%q): the key %w", key, err))
 	}
 	literal, err := pathLiteral(value)
@@ -80,7 +78,7 @@ func Equal(key string, value any) Condition {
 // A path that PostgreSQL cannot parse is answered with a 500, [ErrServer]. A path that is not
 // UTF-8 or contains a NUL character is [ErrBadRequest] before anything is sent.
 func JSONPath(path string) Condition {
-	if err := pathTextError(path); err != nil {
+	if err := checkText(path); err != nil {
 		return invalidCondition(fmt.Errorf("JSONPath: the path %w", err))
 	}
 	return Condition{"jsonpath": path}
@@ -132,17 +130,6 @@ func (u unencodable) MarshalJSON() ([]byte, error) { return nil, u.err }
 
 func invalidCondition(err error) Condition { return Condition{"jsonpath": unencodable{err}} }
 
-// pathTextError returns why no JSON text of the server has the text, or nil.
-func pathTextError(text string) error {
-	switch {
-	case !utf8.ValidString(text):
-		return errors.New("is not UTF-8")
-	case strings.Contains(text, "\x00"):
-		return errors.New("contains a NUL character")
-	}
-	return nil
-}
-
 // pathLiteral returns a value as a literal of an SQL/JSON path, equal to what the server stores
 // for it.
 func pathLiteral(value any) (string, error) {
@@ -151,7 +138,7 @@ func pathLiteral(value any) (string, error) {
 		v = v.Elem()
 	}
 	if v.Kind() == reflect.String { // json.Marshal would replace what is not UTF-8
-		if err := pathTextError(v.String()); err != nil {
+		if err := checkText(v.String()); err != nil {
 			return "", fmt.Errorf("the value %w", err)
 		}
 	}
@@ -167,7 +154,7 @@ func pathLiteral(value any) (string, error) {
 		if err := json.Unmarshal(data, &text); err != nil {
 			return "", err
 		}
-		if err := pathTextError(text); err != nil {
+		if err := checkText(text); err != nil {
 			return "", fmt.Errorf("the value %w", err)
 		}
 		return Quote(text), nil

@@ -46,8 +46,10 @@ func FuzzErrorClassification(f *testing.F) {
 		require.Less(t, len(e.Error()), maxMessage+1000)
 		assertOneLine(t, e.Error())
 		found := matched(err)
-		if len(found) == 2 {
-			require.Contains(t, found, ErrServer, "only a 500 has two classes")
+		if len(found) == 2 && found[0] == ErrUserNotFound {
+			require.Equal(t, ErrBadRequest, found[1])
+		} else if len(found) == 2 {
+			require.Contains(t, found, ErrServer, "no other 4xx has two classes")
 		} else {
 			require.LessOrEqual(t, len(found), 1)
 		}

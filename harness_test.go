@@ -22,6 +22,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -439,6 +440,7 @@ func recordings(t testing.TB) []recording {
 // sentinels are all values that errors.Is finds in this package's errors.
 var sentinels = []error{
 	ErrNotFound,
+	ErrUserNotFound,
 	ErrEndpointNotFound,
 	ErrAlreadyExists,
 	ErrBadRequest,
@@ -471,11 +473,11 @@ func requireError(t testing.TB, err error) *Error {
 }
 
 // assertOneLine fails for a text that does not fit on one line of a log, or that has characters
-// which control a terminal.
+// which control a terminal, turn the direction of the text or have no width.
 func assertOneLine(t testing.TB, text string) {
 	t.Helper()
 	for _, r := range text {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) {
 			assert.Failf(t, "the text is not one line", "it contains %U: %.300q", r, text)
 			return
 		}

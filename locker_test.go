@@ -194,7 +194,7 @@ func TestLocker_Lost(t *testing.T) {
 			locker := newMemoryLocker()
 			c, s, _ := scripted(t, []Option{WithLocker(locker)}, func(req *http.Request) (*http.Response, error) {
 				locker.lose[key](lost)
-				assert.NoError(t, req.Context().Err(), "the request is let to finish")
+				assert.NoError(t, req.Context().Err(), "the request is allowed to finish")
 				return test.attempt(req)
 			})
 			err := <-startUpdate(context.Background(), c, "user", "jane", 0)

@@ -62,7 +62,11 @@ type newMemory struct {
 
 // sessionRaceText says that two adds created the session at once. This one's messages were not
 // stored.
-var sessionRaceText = regexp.MustCompile(`^(bad request: )?session already exists`)
+var sessionRaceText = regexp.MustCompile(
+	`^(storage error: failed to [Cc]reate messages \(original error: )?` + // up to Zep 0.18
+		`(bad request: )?session already exists` +
+		// up to Zep 0.11
+		`|^[^"]*duplicate key value violates unique constraint "session_session_id_key"`)
 
 // Add appends messages to a session. If there is none, it creates one without a user, which can
 // never be given one; a deleted session comes back with its user and its metadata. The server
@@ -83,8 +87,7 @@ var sessionRaceText = regexp.MustCompile(`^(bad request: )?session already exist
 //
 // The error is [ErrNotPublished] if the server stored all messages but could not hand some of them
 // on. It is [ErrBadRequest], before anything is sent, if a message is nil or a UUID comes twice. A
-// UUID that is taken is [ErrServer], with "message_pkey" in its text: then nothing of the request
-// is stored.
+// UUID that is taken is [ErrAlreadyExists] and [ErrServer]: then nothing of that request is stored.
 //
 // POST /api/v1/sessions/{sessionId}/memory
 func (s *MemoryService) Add(
@@ -123,18 +126,26 @@ func (s *MemoryService) Add(
 	return afterBatches("Memory.Add", "stored", done, len(messages), err)
 }
 
+const addEndpoint = "POST /sessions/{sessionId}/memory"
+
 func (s *MemoryService) messageBatches(
 	messages []newMessage, metadata Metadata,
 ) (*batches, error) {
-	items, err := encodeItems("Memory.Add", messages)
-	if err != nil {
-		return nil, err
+	items := make([]json.RawMessage, len(messages))
+	for i, message := range messages {
+		item, err := encode(message)
+		if err != nil {
+			if fault, ok := err.(*encodeError); ok {
+				err = fault.in(fmt.Sprintf(".Messages[%d]", i))
+			}
+			return nil, fmt.Errorf("%w: %s: %w", ErrBadRequest, addEndpoint, lineError{err})
+		}
+		items[i] = item
 	}
 	rest := newMemory{[]json.RawMessage{}, metadata} // of the first request, without its messages
 	envelope, err := encode(rest)
 	if err != nil {
-		return nil, fmt.Errorf("%w: Memory.Add: the metadata cannot be sent as JSON: %w",
-			ErrBadRequest, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrBadRequest, addEndpoint, lineError{err})
 	}
 	b := &batches{
 		items: items,
@@ -156,12 +167,12 @@ func (s *MemoryService) addBatch(
 	opts []RequestOption,
 ) error {
 	_, err := do(ctx, s.client, call[none]{
-		endpoint:  "POST /sessions/{sessionId}/memory",
+		endpoint:  addEndpoint,
 		ids:       []string{sessionID},
 		body:      body,
 		transient: sessionRaceText,
 		decode:    decodeOK,
-		reconcile: func(ctx context.Context, failure *Error) (none, error) {
+		reconcile: func(ctx context.Context, _ []byte, failure *Error) (none, error) {
 			return none{}, s.reconcileAdd(ctx, sessionID, messages, failure, opts)
 		},
 	}, opts)
@@ -194,8 +205,8 @@ func (r *AddMemoryRequest) newMessages() ([]newMessage, error) {
 		case m.UUID == "", key == uuidKey(zeroUUID): // the server replaces it in each attempt
 			messages[i].UUID, messages[i].generatedUUID = newUUID(), true
 		case taken[key]:
-			return nil, fmt.Errorf("%w: Memory.Add: message %d has the UUID %s of an earlier one",
-				ErrBadRequest, i, m.UUID)
+			return nil, fmt.Errorf(
+				"%w: Memory.Add: message %d has the UUID %.100q of an earlier one", ErrBadRequest, i, m.UUID)
 		}
 		taken[key] = true
 	}
@@ -225,8 +236,8 @@ func (s *MemoryService) reconcileAdd(
 		case isUnknownMessage(err):
 			return failure
 		case err != nil:
-			return fmt.Errorf("zep: %s %s: a message's UUID is taken, "+
-				"but could not verify whether this call stored it: %w", failure.Method, failure.Path, err)
+			return fmt.Errorf("zep: %s: a message's UUID is taken, "+
+				"but could not verify whether this call stored it: %w", failure.call(), err)
 		case !m.generatedUUID && !sameMessage(m, stored):
 			return failure
 		}
@@ -237,13 +248,13 @@ func (s *MemoryService) reconcileAdd(
 // isUnknownMessage reports whether the session has no such message: a 500 without a word.
 func isUnknownMessage(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && e.StatusCode == http.StatusInternalServerError && e.Message == ""
+	return errors.As(err, &e) && e.StatusCode == http.StatusInternalServerError &&
+		e.Message == "" && !e.timedOut()
 }
 
 // sameMessage reports whether a stored message has the content that was sent.
 func sameMessage(sent newMessage, stored *Message) bool {
-	return string(stored.Role) == asStored(string(sent.Role)) &&
-		stored.Content == asStored(sent.Content)
+	return stored.Role == sent.Role && stored.Content == sent.Content
 }
 
 // Delete removes a session and its messages. It is [SessionService.Delete], with the same

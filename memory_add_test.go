@@ -150,7 +150,7 @@ func TestMemoryAdd_UUIDTakenAtFirstAttempt(t *testing.T) {
 		c, s, _ := scripted(t, nil, append(steps, answers(500, messageTaken))...)
 		err := c.Memory.Add(context.Background(), "s",
 			&AddMemoryRequest{Messages: []*Message{{UUID: uuid1, Content: "a"}}})
-		assert.Equal(t, []error{ErrServer}, matched(err))
+		assert.Equal(t, []error{ErrAlreadyExists, ErrServer}, matched(err))
 		require.ErrorContains(t, err, "message_pkey")
 		assert.NotContains(t, err.Error(), "may have been carried out")
 		assert.Len(t, s.requests(), len(steps)+1)
@@ -193,7 +193,7 @@ func TestMemoryAdd_UUIDTakenAfterLostResponse(t *testing.T) {
 			elsewhere,
 			[]string{"", "", "", ""},
 			"message_pkey",
-			[]error{ErrServer},
+			[]error{ErrAlreadyExists, ErrServer},
 		},
 		"all are there": {
 			[]*Message{a, b},
@@ -214,32 +214,32 @@ func TestMemoryAdd_UUIDTakenAfterLostResponse(t *testing.T) {
 			append([]step{there(uuid1, "human", "a")}, elsewhere...),
 			[]string{uuid1, uuid2, uuid2, uuid2, uuid2},
 			"message_pkey",
-			[]error{ErrServer},
+			[]error{ErrAlreadyExists, ErrServer},
 		},
 		"the first is in another session": {
 			[]*Message{a, b},
 			elsewhere,
 			[]string{uuid1, uuid1, uuid1, uuid1},
 			"message_pkey",
-			[]error{ErrServer},
+			[]error{ErrAlreadyExists, ErrServer},
 		},
 		"another content is there": {
 			[]*Message{a, b},
 			[]step{there(uuid1, "human", "A")},
 			[]string{uuid1},
 			"message_pkey",
-			[]error{ErrServer},
+			[]error{ErrAlreadyExists, ErrServer},
 		},
 		"another role is there": {
 			[]*Message{a, b},
 			[]step{there(uuid1, "human", "a"), there(uuid2, "human", "b")},
 			[]string{uuid1, uuid2},
 			"message_pkey",
-			[]error{ErrServer},
+			[]error{ErrAlreadyExists, ErrServer},
 		},
-		"what the server makes of bytes": {
-			[]*Message{{UUID: uuid1, Role: "\x00ai", Content: "nu\x00l \xff\xfe"}},
-			[]step{there(uuid1, "ai", "nul \uFFFD\uFFFD")},
+		"text that JSON escapes": {
+			[]*Message{{UUID: uuid1, Role: "<ai>", Content: "<&>\u2028\ufffd"}},
+			[]step{there(uuid1, "<ai>", "<&>\u2028\uFFFD")},
 			[]string{uuid1},
 			"",
 			nil,
@@ -336,8 +336,20 @@ func TestMemoryAdd_SessionRace(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	req := &AddMemoryRequest{Messages: []*Message{{Content: "a"}}}
-	for _, text := range []string{sessionTaken, "session already exists with session_id: s\n"} {
-		race := answers(400, text)
+	refused, failed := []error{ErrAlreadyExists}, []error{ErrAlreadyExists, ErrServer}
+	for _, test := range []struct {
+		status int
+		text   string
+		want   []error
+	}{
+		{400, sessionTaken, refused},
+		{400, "session already exists with session_id: s\n", refused},
+		{500, "storage error: failed to Create messages (original error: bad request: session " +
+			"already exists with session_id: s)\n", failed}, // up to Zep 0.18
+		{500, "storage error: failed to create session (original error: ERROR: duplicate key value " +
+			`violates unique constraint "session_session_id_key" (SQLSTATE=23505))`, failed}, // 0.11
+	} {
+		race := answers(test.status, test.text)
 		c, s, clock := scripted(t, nil, race, race, race, answers(200, "OK"))
 		require.NoError(t, c.Memory.Add(ctx, "s", req))
 		assert.Equal(t, s.requests()[0], s.requests()[3])
@@ -345,7 +357,7 @@ func TestMemoryAdd_SessionRace(t *testing.T) {
 
 		c, s, _ = scripted(t, nil, repeat(4, race)...)
 		err := c.Memory.Add(ctx, "s", req)
-		assert.Equal(t, []error{ErrAlreadyExists}, matched(err))
+		assert.Equal(t, test.want, matched(err))
 		assert.NotContains(t, err.Error(), "may have been carried out", "nothing was")
 		assert.Len(t, s.requests(), 4)
 
@@ -412,7 +424,7 @@ func TestMemoryAdd_OtherConstraint(t *testing.T) {
 	t.Parallel()
 	c, s, _ := scripted(t, nil, answerLost, answers(500,
 		`failed to create messages: ERROR: duplicate key value violates unique constraint `+
-			`"session_session_id_key" (SQLSTATE=23505)`+"\n"))
+			`"message_embedding_message_uuid_key" (SQLSTATE=23505)`+"\n"))
 	err := c.Memory.Add(context.Background(), "s",
 		&AddMemoryRequest{Messages: []*Message{{Role: RoleUser, Content: "hello"}}})
 	require.ErrorIs(t, err, ErrServer)

@@ -96,7 +96,7 @@ func TestMemoryService_Wire(t *testing.T) {
 			}),
 			[]string{`POST /sessions/s/memory {"messages":[{"uuid":"` + uuid1 +
 				`","created_at":"2023-07-01T14:00:00.5+02:00","role":"ai",` +
-				`"content":"\u003chi\u003e","metadata":{"k":1},"token_count":3}],` +
+				`"content":"<hi>","metadata":{"k":1},"token_count":3}],` +
 				`"metadata":{"m":1}}`},
 			[]string{"OK"}, nil,
 		},
@@ -216,7 +216,7 @@ func TestMemoryService_InvalidRequests(t *testing.T) {
 		"no message": {add(one, nil), "message 1 is nil"},
 		"a UUID twice": {
 			add(one, &Message{}, &Message{UUID: uuid1}),
-			"message 2 has the UUID " + uuid1 + " of an earlier one",
+			"message 2 has the UUID \"" + uuid1 + "\" of an earlier one",
 		},
 		"a UUID twice, once upper case": {
 			add(one, &Message{UUID: strings.ToUpper(uuid1)}),

@@ -15,6 +15,11 @@ import (
 
 // Metadata is any JSON object. In a response its numbers are of type float64, as they are on the
 // server, which rounds integers beyond 2^53. The metadata of a response is never nil.
+//
+// A request is [ErrBadRequest] before anything is sent if a key, a value or another text of it is
+// not UTF-8 or contains a NUL character, because the server would store another text. The error
+// names the field, as in Messages[2].Metadata["author"]. [strings.ToValidUTF8] replaces what is not
+// UTF-8.
 type Metadata map[string]any
 
 // Decode stores the metadata in the value that into points to, as [json.Unmarshal] would from its
@@ -28,7 +33,7 @@ func (m Metadata) Decode(into any) error {
 		err = json.Unmarshal(data, into)
 	}
 	if err != nil {
-		return fmt.Errorf("zep: Metadata.Decode: %w", err)
+		return fmt.Errorf("zep: Metadata.Decode: %w", lineError{err})
 	}
 	return nil
 }

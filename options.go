@@ -70,7 +70,7 @@ func newConfig(opts []Option) (config, error) {
 		wrong = append(wrong, "WithLocker and WithConcurrentUpdates exclude each other")
 	}
 	if wrong != nil {
-		return cfg, errors.New("zep: NewClient: " + strings.Join(wrong, "; "))
+		return cfg, errors.New("zep: NewClient: " + oneLine(strings.Join(wrong, "; ")))
 	}
 	// The environment fills only what no option said, so that a variable that does not matter cannot fail.
 	if cfg.baseURL == nil {
@@ -116,7 +116,7 @@ func WithBaseURL(baseURL string) Option {
 
 func parseBaseURL(raw string) (*url.URL, error) {
 	// What can't be shown without a risk of showing a password is not shown, and neither is the parser's quote of it.
-	shown := strconv.Quote(raw)
+	shown := fmt.Sprintf("%.100q", raw)
 	if i := strings.IndexAny(raw, "@?#"); i >= 0 {
 		shown = fmt.Sprintf("(not shown: it has %q)", raw[i])
 	}
@@ -162,11 +162,14 @@ func parseBaseURL(raw string) (*url.URL, error) {
 // WithAPIKey sets the JWT that is sent as a bearer token with every request. Default: the environment variable
 // ZEP_API_KEY. "" sends none, whatever the environment says: a Zep server asks for none unless it is configured to.
 //
-// A key with a control character, such as the line break at the end of a file, is refused.
+// White space around the key, such as the line break at the end of a file, is trimmed, and so is
+// one "Bearer " before it, in any case. A key that has white space, a quotation mark, a backslash
+// or anything else in it than printable ASCII is refused.
 func WithAPIKey(key string) Option {
 	return func(c *config) error {
-		if !validHeaderValue(key) {
-			return errors.New("the API key has a control character in it (a line break at its end?); it is not shown here")
+		key, err := parseAPIKey(key)
+		if err != nil {
+			return err
 		}
 		var header []string
 		if key != "" {
@@ -175,6 +178,37 @@ func WithAPIKey(key string) Option {
 		c.authorization = func() []string { return header }
 		return nil
 	}
+}
+
+// parseAPIKey returns the key without what often is around it. The error does not show the key.
+func parseAPIKey(raw string) (string, error) {
+	const scheme = "Bearer"
+	key := strings.TrimSpace(raw)
+	if len(key) >= len(scheme) && strings.EqualFold(key[:len(scheme)], scheme) {
+		rest := key[len(scheme):]
+		if trimmed := strings.TrimSpace(rest); trimmed == "" || trimmed != rest {
+			key = trimmed
+		}
+	}
+	has := ""
+	switch {
+	case raw == "":
+		return "", nil
+	case key == "":
+		return "", errors.New("the API key is empty but for white space or the word Bearer")
+	case strings.ContainsFunc(key, unicode.IsSpace):
+		has = "white space"
+	case strings.ContainsFunc(key, unicode.IsControl):
+		has = "a control character"
+	case strings.ContainsAny(key, "\"'`\\"):
+		has = "a quotation mark or a backslash"
+	case strings.ContainsFunc(key, func(r rune) bool { return r > unicode.MaxASCII }):
+		has = "a character that is not ASCII"
+	default:
+		return key, nil
+	}
+	return "", fmt.Errorf(
+		"the API key has %s in it: set the bare token (the key is not shown here)", has)
 }
 
 // WithHTTPClient makes every request go through the given client, which cannot be nil: its Transport (looked up anew for every
@@ -365,14 +399,14 @@ func RequestMaxAttempts(attempts int) RequestOption {
 func RequestHeader(key, value string) RequestOption {
 	return func(o *callOptions) error {
 		if !validHeaderName(key) {
-			return fmt.Errorf("RequestHeader: %q is not a header name", key)
+			return fmt.Errorf("RequestHeader: %.100q is not a header name", key)
 		}
 		key := http.CanonicalHeaderKey(key)
 		if slices.Contains(reservedHeaders, key) {
 			return fmt.Errorf("RequestHeader: %s is set by the transport", key)
 		}
 		if !validHeaderValue(value) {
-			return fmt.Errorf("RequestHeader: the value of %s has a control character in it", key)
+			return fmt.Errorf("RequestHeader: the value of %.100s has a control character in it", key)
 		}
 		if o.header == nil {
 			o.header = http.Header{}
@@ -391,7 +425,7 @@ var reservedHeaders = []string{
 
 // CaptureResponse stores the last response of the call in *response, also when the call fails, and nil if there was
 // none. Its body has been read, and can be read once more from Body: whole of a success, the first 64 KiB of an error. Its Request
-// is without the Authorization header. Calls that run at the same time need a pointer each.
+// is without the Authorization header, and "[redacted]" stands wherever the response has the API key or a part of it. Calls that run at the same time need a pointer each.
 func CaptureResponse(response **http.Response) RequestOption {
 	return func(o *callOptions) error {
 		if response == nil {

@@ -81,7 +81,7 @@ func TestNewClient_Environment(t *testing.T) {
 			notInErrors: "pass-word",
 		},
 		"an invalid key": {
-			key: "bad-key\n", wantError: "ZEP_API_KEY", notInErrors: "bad-key",
+			key: "bad\nbad-key", wantError: "ZEP_API_KEY", notInErrors: "bad-key",
 		},
 	}
 	for name, test := range tests {
@@ -239,17 +239,62 @@ func TestWithBaseURL_Invalid(t *testing.T) {
 	}
 }
 
-func TestWithAPIKey_ControlCharacter(t *testing.T) {
+func TestWithAPIKey_Trimmed(t *testing.T) {
 	t.Parallel()
-	for _, bad := range []string{"\n", "\r\n", "\x00", "\t", "\x1b", "\x7f", "\u0085"} {
-		for _, key := range []string{"p4ssw0rd" + bad, bad + "p4ssw0rd", "p4ss" + bad + "w0rd"} {
-			c, err := NewClient(WithBaseURL(mockURL), WithAPIKey(key))
-			require.ErrorContains(t, err, "the API key has a control character")
-			assert.NotContains(t, err.Error(), "w0rd")
-			assert.NotContains(t, err.Error(), "p4ss")
-			assertOneLine(t, err.Error())
-			assert.Nil(t, c)
-		}
+	const key = "eyJ.p4ss-w0rd_.c2ln+/~="
+	for _, raw := range []string{
+		key, " " + key, key + "\n", "\r\n\t" + key + " \u00a0\u0085", "Bearer " + key, "bearer " + key,
+		"BEARER\t" + key, " \nbEaReR  \n" + key + "\n",
+	} {
+		c, s, _ := scripted(t, []Option{WithAPIKey(raw)}, answers(200, janeJSON))
+		_, err := c.User.Get(context.Background(), "jane")
+		require.NoError(t, err)
+		assert.Equal(t, "Bearer "+key, s.requests()[0].header.Get("Authorization"), "%q", raw)
+	}
+	// The word is a part of these keys.
+	for _, key := range []string{"Bearerp4ssw0rd", "Bear", "bearer.token"} {
+		c, s, _ := scripted(t, []Option{WithAPIKey(key)}, answers(200, janeJSON))
+		_, err := c.User.Get(context.Background(), "jane")
+		require.NoError(t, err)
+		assert.Equal(t, "Bearer "+key, s.requests()[0].header.Get("Authorization"))
+	}
+}
+
+func TestWithAPIKey_Refused(t *testing.T) {
+	t.Parallel()
+	const empty = "the API key is empty but for white space or the word Bearer"
+	tests := map[string]string{
+		" ":                      empty,
+		"\n":                     empty,
+		"Bearer":                 empty,
+		" bearer \n":             empty,
+		"p4ss w0rd":              "has white space in it",
+		"p4ss\nw0rd":             "has white space in it",
+		"p4ss\tw0rd":             "has white space in it",
+		"p4ss\u0085w0rd":         "has white space in it",
+		"p4ss\u2028w0rd":         "has white space in it",
+		"Bearer Bearer p4ssw0rd": "has white space in it",
+		"Token p4ssw0rd":         "has white space in it",
+		"p4ss\x00w0rd":           "has a control character in it",
+		"\x1bp4ssw0rd":           "has a control character in it",
+		"p4ssw0rd\x7f":           "has a control character in it",
+		`"p4ssw0rd"`:             "has a quotation mark or a backslash in it",
+		`Bearer "p4ssw0rd"`:      "has a quotation mark or a backslash in it",
+		"'p4ssw0rd'":             "has a quotation mark or a backslash in it",
+		"`p4ssw0rd`":             "has a quotation mark or a backslash in it",
+		`p4ss\w0rd`:              "has a quotation mark or a backslash in it",
+		"\u201cp4ssw0rd\u201d":   "has a character that is not ASCII in it",
+		"\ufeffp4ssw0rd":         "has a character that is not ASCII in it",
+		"p4ssw0rd\u200b":         "has a character that is not ASCII in it",
+		"p4ssw0rd\xff":           "has a character that is not ASCII in it",
+	}
+	for key, want := range tests {
+		c, err := NewClient(WithBaseURL(mockURL), WithAPIKey(key))
+		require.ErrorContains(t, err, want, "%q", key)
+		assert.NotContains(t, err.Error(), "w0rd")
+		assert.NotContains(t, err.Error(), "p4ss")
+		assertOneLine(t, err.Error())
+		assert.Nil(t, c)
 	}
 }
 

@@ -141,15 +141,18 @@ func (x *exchange) judgeRefusal(resp *http.Response, body []byte) (outcome, *Err
 	return refusalOutcome(resp.StatusCode, oneLine(text), x.transient), x.newError(resp, text, nil)
 }
 
-// captured returns a response for the caller to keep: its body can be read again, and it does not
-// have the API key.
+// captured returns a response for the caller to keep: its body can be read again, and nothing of it
+// has the API key.
 func (x *exchange) captured(resp *http.Response, body []byte) *http.Response {
 	kept := *resp
-	kept.Header = resp.Header.Clone()
-	kept.Body = io.NopCloser(bytes.NewReader(bytes.Clone(body)))
+	r := x.redactor()
+	kept.Status = r.text(resp.Status)
+	kept.Header, kept.Trailer = r.header(resp.Header.Clone()), r.header(resp.Trailer.Clone())
+	kept.Body = io.NopCloser(bytes.NewReader(r.bytes(bytes.Clone(body))))
 	if resp.Request != nil {
 		kept.Request = resp.Request.Clone(context.WithoutCancel(x.ctx)) // without the trace
 		kept.Request.Header.Del("Authorization")
+		kept.Request.Header = r.header(kept.Request.Header)
 	}
 	return &kept
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -45,16 +46,47 @@ type failureText struct{ strings.Builder }
 
 func (d *failureText) Errorf(format string, args ...any) { fmt.Fprintf(d, format, args...) }
 
-// assertNoSecret fails if the text has the key, its hexadecimal form or a large part of it.
-func assertNoSecret(t *testing.T, text string) {
+// assertNoSecret fails if the text has the key, its hexadecimal form or eight characters of it, in
+// any case and escaped or not.
+func assertNoSecret(t testing.TB, text string) {
 	t.Helper()
-	for _, form := range []string{
-		secret, fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret), "the-secret-of",
-	} {
-		if i := strings.Index(text, form); i >= 0 {
-			assert.Failf(t, "the text has the key", "%.300s", text[max(0, i-200):])
+	lower := strings.ToLower(text)
+	for _, part := range secretParts() {
+		if i := strings.Index(lower, part); i >= 0 {
+			assert.Failf(t, "the text has a part of the key", "%s: %.300s",
+				part, lower[max(0, i-200):])
 			return
 		}
+	}
+}
+
+// secretParts are the texts that assertNoSecret looks for, in lower case.
+var secretParts = sync.OnceValue(func() []string {
+	key := strings.ToLower(secret)
+	parts := []string{fmt.Sprintf("%x", secret)}
+	for i := range len(key) - 7 {
+		for _, escape := range escapes {
+			parts = append(parts, strings.ToLower(escape(key[i:i+8])))
+		}
+	}
+	return parts
+})
+
+// escapes are ways to write a text, with every character escaped.
+var escapes = map[string]func(string) string{
+	"as it is": func(text string) string { return text },
+	"URL":      escapeEach("%%%02X"),
+	"JSON":     escapeEach(`\u%04x`),
+	"%q":       escapeEach(`\x%02x`),
+}
+
+func escapeEach(format string) func(string) string {
+	return func(text string) string {
+		var b strings.Builder
+		for i := range len(text) {
+			fmt.Fprintf(&b, format, text[i])
+		}
+		return b.String()
 	}
 }
 
@@ -94,7 +126,25 @@ func TestSecrets_Error(t *testing.T) {
 		"often in the text":          answers(401, secret+secret+" Bearer "+secret),
 		"cut at the end of the text": answers(400, long[:4093-40]+secret+long),
 		"in control characters":      answers(400, "a\x00"+secret+"\x1b\n"+secret+"\n"),
-		"in a header":                answers(400, "no", "X-Echo", "Bearer "+secret),
+		"cut in the text":            answers(400, "bad token "+secret[:8]+"..., "+secret[9:19]),
+		"the end of it":              answers(400, "bad token ..."+secret[20:]),
+		"in JSON":                    answers(400, `{"auth":"Bearer \u0065yJhbGci`+secret[8:]+`"}`),
+		"in JSON, every character":   answers(400, `{"auth":"`+escapes["JSON"](secret)+`"}`),
+		"in a query":                 answers(400, "/login?token="+escapes["URL"](secret)),
+		"in a query, some of it":     answers(400, strings.ReplaceAll(secret, "-", "%2d")),
+		"quoted":                     answers(400, fmt.Sprintf("%q", "\xff"+secret+"\n")),
+		"quoted, every character":    answers(400, escapes["%q"](secret)),
+		"JSON in a query":            answers(400, escapes["URL"](escapes["JSON"](secret))),
+		"JSON in JSON": answers(400,
+			strings.ReplaceAll(escapes["JSON"](secret), `\`, `\\`)),
+		"escaped twice in an unexpected response": answers(200, escapes["JSON"](secret)),
+		"in capitals":         answers(400, strings.ToUpper(secret)),
+		"in a header's name":  answers(400, "no", "X-"+strings.ReplaceAll(secret, ".", "-"), "x"),
+		"escaped in a header": answers(400, "no", "Set-Cookie", escapes["URL"](secret)),
+		"escaped in the Location": answers(302, "",
+			"Location", "http://zep.test/"+escapes["URL"](secret[3:20])+"?x"),
+		"in a host":   answers(302, "", "Location", "http://"+secret+".test/"),
+		"in a header": answers(400, "no", "X-Echo", "Bearer "+secret),
 		"in headers": answers(400, "no", "X-Echo", secret,
 			"Www-Authenticate", `Bearer error="`+secret+`"`, "X-Fine", "fine"),
 		"in a header spelled another way": withHeader(answers(400, "no"), "x-echo", secret),
@@ -132,6 +182,157 @@ func TestSecrets_Error(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestSecrets_ShortestPart checks that eight characters of a key are taken out, and that seven,
+// which other words may have too, are not.
+func TestSecrets_ShortestPart(t *testing.T) {
+	t.Parallel()
+	for from := range len(secret) - 8 {
+		c, _, _ := scripted(t, []Option{WithAPIKey(secret)},
+			answers(400, "a "+secret[from:from+8]+" b"),
+			answers(400, "a "+secret[from:from+7]+" b"))
+		_, err := c.User.Get(context.Background(), "jane")
+		require.Equal(t, "a "+redacted+" b", requireError(t, err).Message)
+		_, err = c.User.Get(context.Background(), "jane")
+		require.Equal(t, "a "+secret[from:from+7]+" b", requireError(t, err).Message)
+	}
+	c, _, _ := scripted(t, []Option{WithAPIKey("s3cret")},
+		answers(400, "s3cre s3cret S3CRETs3cret t"))
+	_, err := c.User.Get(context.Background(), "jane")
+	require.Equal(t, "s3cre "+redacted+" "+redacted+" t", requireError(t, err).Message,
+		"a short key is looked for whole")
+}
+
+// TestSecrets_EscapedTwice checks all pairs of escapes.
+func TestSecrets_EscapedTwice(t *testing.T) {
+	t.Parallel()
+	for how, inner := range escapes {
+		for then, outer := range escapes {
+			c, _, _ := scripted(t, []Option{WithAPIKey(secret)},
+				answers(400, "a "+outer(inner(secret))+" b"))
+			_, err := c.User.Get(context.Background(), "jane")
+			assert.Equal(t, "a "+redacted+" b", requireError(t, err).Message,
+				"%s, then %s", how, then)
+		}
+	}
+}
+
+// shown returns all that a caller sees of a captured response.
+func shown(t testing.TB, resp *http.Response) string {
+	t.Helper()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return fmt.Sprint(resp.Status, resp.Header, resp.Trailer, resp.Request.Header, string(body))
+}
+
+func TestSecrets_CapturedResponse(t *testing.T) {
+	t.Parallel()
+	for how, escape := range escapes {
+		for _, status := range []int{200, 400} {
+			echo := escape(secret)
+			inJSON := strings.ReplaceAll(echo, `\x`, `\u00`)
+			jane := `{"user_id":"jane","metadata":{"echo":"` + inJSON + `"}}`
+			attempt := withHeader(answers(status, jane, "X-Echo", echo, "X-Fine", "fine"),
+				"Www-Authenticate", "a", "Bearer "+echo)
+			c, _, _ := scripted(t, []Option{WithAPIKey("Bearer " + secret)},
+				func(req *http.Request) (*http.Response, error) {
+					resp, err := attempt(req)
+					resp.Status = "400 " + echo
+					resp.Trailer = http.Header{"X-Trailer": {echo}}
+					return resp, err
+				})
+			var resp *http.Response
+			_, err := c.User.Get(context.Background(), "jane", CaptureResponse(&resp),
+				RequestHeader("X-Token", secret), RequestHeader("X-Trace", "t"))
+			assert.Equal(t, status == 400, err != nil)
+			assert.Equal(t, "fine", resp.Header.Get("X-Fine"))
+			assert.Equal(t, "t", resp.Request.Header.Get("X-Trace"))
+			text := shown(t, resp)
+			assertNoSecret(t, text)
+			assert.Contains(t, text, `{"user_id":"jane","metadata":{"echo":"`+redacted+`"}}`, how)
+		}
+	}
+}
+
+// TestSecrets_LongBody checks captured bodies that are searched in more than one piece.
+func TestSecrets_LongBody(t *testing.T) {
+	t.Parallel()
+	for how, escape := range escapes {
+		echo := escape(secret)
+		for _, border := range []int{searchChunk - searchOverlap, searchChunk, 2 * searchChunk} {
+			for _, before := range []int{len(echo), len(echo) / 2, 7, 1, 0} {
+				text := strings.Repeat("x", border-before) + echo + strings.Repeat("y", searchChunk)
+				clean := redactor{newToken(secret)}.text(text)
+				require.Equal(t, border-before+len(redacted)+searchChunk, len(clean), how)
+				require.Equal(t, border-before, strings.Index(clean, redacted))
+			}
+		}
+	}
+	assert.Nil(t, newToken(secret).find(nil))
+}
+
+// TestSecrets_CleanResponseKept checks that nothing is copied where there is no secret.
+func TestSecrets_CleanResponseKept(t *testing.T) {
+	t.Parallel()
+	r := redactor{newToken(secret)}
+	body, header := []byte(janeJSON), http.Header{"A": {"b"}}
+	assert.Same(t, &body[0], &r.bytes(body)[0])
+	r.header(header)["B"] = nil
+	assert.Contains(t, header, "B")
+}
+
+// FuzzSecrets checks that no part of the key that a server sends back comes through, wherever it is
+// and however it is written.
+func FuzzSecrets(f *testing.F) {
+	f.Add("bad token: ", "", 0, 52, 0, 0, 400)
+	f.Add("Bearer ", `"}`, 0, 8, 1, 2, 200)
+	f.Add("%", "%", 3, 20, 3, 0, 302)
+	f.Add(`\`, `\`, 3, 20, 2, 1, 500)
+	f.Add(`\u00`, "", 0, 52, 2, 2, 401)
+	f.Add("%25", "41", 10, 30, 1, 1, 404)
+	f.Add("\xe2\x80", "\u202e", 10, 30, 0, 0, 200)
+	ways := []func(string) string{
+		escapes["as it is"], escapes["URL"], escapes["JSON"], escapes["%q"],
+	}
+	f.Fuzz(func(t *testing.T, before, after string, from, length, inner, outer, status int) {
+		from = int(uint(from) % uint(len(secret)))
+		length = int(uint(length) % uint(len(secret)-from+1))
+		echo := ways[uint(inner)%4](secret[from : from+length])
+		if outer = int(uint(outer) % 4); outer != 0 && len(echo) > 0 {
+			echo = ways[outer](echo)
+		}
+		text := before + echo + after
+		status = 200 + int(uint(status)%400)
+		attempt := answers(status, text, "Location", "http://zep.test/"+text, "X-Echo", text)
+		c, _, _ := scripted(t, []Option{WithAPIKey(secret)}, attempt)
+		var resp *http.Response
+		err := c.User.Delete(context.Background(), "jane",
+			RequestMaxAttempts(1), CaptureResponse(&resp))
+		if before+after == "OK" && length == 0 && status < 300 {
+			require.NoError(t, err)
+			return
+		}
+		e := requireError(t, err)
+		assertOneLine(t, err.Error())
+		// What the fuzzer itself puts there may look like a part of the key.
+		if containsPart(before) || containsPart(after) || containsPart(before+after) {
+			return
+		}
+		assertNoSecret(t, fmt.Sprintf("%v %+v %#v %v", e, *e, e, e.Header))
+		assertNoSecret(t, shown(t, resp))
+	})
+}
+
+// containsPart reports whether a text has something of which eight characters of the key may be
+// made.
+func containsPart(text string) bool {
+	for i := range len(secret) - 1 {
+		if strings.Contains(strings.ToLower(text), strings.ToLower(secret[i:i+2])) {
+			return true
+		}
+	}
+	return false
 }
 
 // TestSecrets_KeyWhereMessageIsCut checks that the key is removed before a message is shortened.

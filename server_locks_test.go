@@ -139,7 +139,7 @@ func TestServerLocks_GivenUp(t *testing.T) {
 	assert.Empty(t, server.Locked())
 	session, err := c.Session.Get(context.Background(), "s0")
 	require.NoError(t, err)
-	assert.Equal(t, zep.Metadata{"a": 1.0}, session.Metadata, "it was let to finish")
+	assert.Equal(t, zep.Metadata{"a": 1.0}, session.Metadata, "it was allowed to finish")
 
 	cutUpdate(t, server, "s0")
 	assert.Equal(t, []string{"session s0"}, server.Locked())

@@ -14,7 +14,7 @@ type SessionService struct{ client *Client }
 //
 // The error is [ErrAlreadyExists] if the id is taken, also by a deleted session, which
 // [SessionService.Update] brings back. It is [ErrInvalidID] if no request can carry an id,
-// [ErrBadRequest] if the user does not exist, and [ErrTooLarge] if the server refuses its size. If
+// [ErrUserNotFound] if the user does not exist, and [ErrTooLarge] if the server refuses its size. If
 // the response to an attempt was lost and the session exists with exactly this content, this call
 // created it, and Add returns it.
 //
@@ -33,9 +33,9 @@ func (s *SessionService) Add(
 		body:     req,
 		record:   req.SessionID,
 		decode:   decodeSession,
-		reconcile: func(ctx context.Context, failure *Error) (*Session, error) {
+		reconcile: func(ctx context.Context, body []byte, failure *Error) (*Session, error) {
 			get := func() (*Session, error) { return s.Get(ctx, req.SessionID, opts...) }
-			return reconcileAdd(failure, req, sameSession, get)
+			return reconcileAdd(failure, body, sameSession, get)
 		},
 	}, opts)
 }

@@ -379,11 +379,8 @@ type roundTrip struct {
 }
 
 func (l letFinish) RoundTrip(req *http.Request) (*http.Response, error) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(req.Context()))
+	ctx, cancel := detached(req.Context(), l.cut)
 	l.trace.cancel = cancel
-	if l.cut > 0 {
-		time.AfterFunc(l.cut, cancel)
-	}
 	results, givenUp := make(chan roundTrip), make(chan struct{})
 	go func() {
 		result := roundTrip{err: errors.New("the http.RoundTripper ended its goroutine")}
@@ -413,6 +410,16 @@ func (l letFinish) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
+// detached returns a context that does not end with the given one, but after the limit, if there is
+// one.
+func detached(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	ctx = context.WithoutCancel(ctx)
+	if limit > 0 {
+		return context.WithTimeout(ctx, limit)
+	}
+	return context.WithCancel(ctx)
+}
+
 // deliver returns the result in the goroutine of the call. From here on the request ends with the
 // context of the call again.
 func (r roundTrip) deliver(ctx context.Context, cancel func()) (*http.Response, error) {
@@ -428,7 +435,7 @@ func (r roundTrip) deliver(ctx context.Context, cancel func()) (*http.Response, 
 		r.resp.Body = http.NoBody
 	}
 	stop := context.AfterFunc(ctx, cancel)
-	r.resp.Body = &closingBody{r.resp.Body, func() { stop(); cancel() }}
+	r.resp.Body = &closingBody{r.resp.Body, ctx, func() { stop(); cancel() }}
 	return r.resp, nil
 }
 
@@ -443,10 +450,19 @@ func (l letFinish) finish(result roundTrip, cancel func()) {
 	l.turn.client.background.done()
 }
 
-// closingBody calls a function when it is closed.
+// closingBody is a body that the end of the context cuts. It calls a function when it is closed.
 type closingBody struct {
 	io.ReadCloser
+	ctx    context.Context
 	closed func()
+}
+
+func (b *closingBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF && b.ctx.Err() != nil {
+		err = b.ctx.Err() // the request was canceled for it
+	}
+	return n, err
 }
 
 func (b *closingBody) Close() error {
@@ -480,7 +496,7 @@ func (b *background) done() {
 
 // Wait waits until no request goes on of an update that was given up, or until the context ends,
 // whose error it returns. A metadata update whose context ends, or that runs out of time, fails at
-// once, but its request is let to finish for at most 30 s, because Zep leaves the record locked when
+// once, but its request is allowed to finish for at most 30 s, because Zep leaves the record locked when
 // a request is cut. Call Wait before the end of main, or of a test that looks for goroutines.
 func (c *Client) Wait(ctx context.Context) error {
 	b := c.background

@@ -318,7 +318,7 @@ func TestUpdates_LockedRecord(t *testing.T) {
 		require.NoError(t, err, name)
 		assert.Len(t, s.requests(), 2, name)
 	}
-	// A message's lock does not stay, so that only its time-out, which is let to finish, is not repeated.
+	// A message's lock does not stay, so that only its time-out, which is allowed to finish, is not repeated.
 	c, s, _ := scripted(t, nil, answers(504, ""), answers(200, `{"uuid":"u"}`))
 	_, err := c.Message.UpdateMetadata(context.Background(), "s", "u", Metadata{"a": 1})
 	require.NoError(t, err)

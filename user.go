@@ -33,9 +33,9 @@ func (s *UserService) Add(
 		body:     req,
 		record:   req.UserID,
 		decode:   decodeUser,
-		reconcile: func(ctx context.Context, failure *Error) (*User, error) {
+		reconcile: func(ctx context.Context, body []byte, failure *Error) (*User, error) {
 			get := func() (*User, error) { return s.Get(ctx, req.UserID, opts...) }
-			return reconcileAdd(failure, req, sameUser, get)
+			return reconcileAdd(failure, body, sameUser, get)
 		},
 	}, opts)
 }
@@ -49,9 +49,9 @@ func (r *CreateUserRequest) validate() error {
 
 // sameUser reports whether a stored user has the content that was sent.
 func sameUser(sent, stored *User) bool {
-	return stored.Email == asStored(sent.Email) &&
-		stored.FirstName == asStored(sent.FirstName) &&
-		stored.LastName == asStored(sent.LastName) &&
+	return stored.Email == sent.Email &&
+		stored.FirstName == sent.FirstName &&
+		stored.LastName == sent.LastName &&
 		sameMetadata(sent.Metadata, stored.Metadata)
 }
 
@@ -123,7 +123,7 @@ func (s *UserService) Delete(ctx context.Context, userID string, opts ...Request
 		endpoint: "DELETE /user/{userId}",
 		ids:      []string{userID},
 		decode:   decodeOK,
-		reconcile: func(ctx context.Context, failure *Error) (none, error) {
+		reconcile: func(ctx context.Context, _ []byte, failure *Error) (none, error) {
 			return none{}, s.reconcileDelete(ctx, userID, failure, opts)
 		},
 	}, opts)

@@ -270,7 +270,7 @@ func TestMetadata_LargeNumbersSentExactly(t *testing.T) {
 		method: "POST",
 		uri:    "/zep/api/v1/user",
 		body: string(bytes.Join([][]byte{
-			[]byte(`{"user_id":"joe","metadata":{"html":"\u003c\u0026\u003e"`),
+			[]byte(`{"user_id":"joe","metadata":{"html":"<&>"`),
 			[]byte(`"int":9007199254740993`),
 			[]byte(`"number":12345678901234567890}}`),
 		}, []byte(","))),

@@ -141,7 +141,7 @@ func TestClient(t *testing.T) {
 	_, err = client.User.List(ctx, nil)
 	assert.ErrorIs(t, err, zep.ErrUnauthorized)
 
-	_, err = s.Client(zep.WithAPIKey("line\n"))
+	_, err = s.Client(zep.WithAPIKey("two words"))
 	assert.Error(t, err)
 }
 

@@ -33,6 +33,8 @@ func advice(err error) string {
 		return "continue"
 	case errors.Is(err, zep.ErrInvalidID):
 		return "use another id; nothing was sent"
+	case errors.Is(err, zep.ErrUserNotFound):
+		return "add the user first"
 	case errors.Is(err, zep.ErrNotFound):
 		return "add it first"
 	case errors.Is(err, zep.ErrAlreadyExists):
@@ -69,13 +71,13 @@ type scenario struct {
 }
 
 func run(ctx context.Context, w io.Writer) error {
-	server := zeptest.NewServer(zeptest.WithAPIKey("the key"))
+	server := zeptest.NewServer(zeptest.WithAPIKey("the-key"))
 	defer server.Close()
 	client, err := server.Client(zep.WithBackoff(time.Millisecond, time.Millisecond))
 	if err != nil {
 		return err
 	}
-	wrongKey, err := server.Client(zep.WithAPIKey("another key"))
+	wrongKey, err := server.Client(zep.WithAPIKey("another-key"))
 	if err != nil {
 		return err
 	}

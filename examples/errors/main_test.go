@@ -33,7 +33,7 @@ func TestRun(t *testing.T) {
 		{"an empty id", "is empty", 0, "use another id; nothing was sent"},
 		{
 			"a session for a user that does not exist",
-			"user does not exist", 1, "correct the request",
+			"user does not exist", 1, "add the user first",
 		},
 		{"the wrong API key", "401: token is unauthorized", 1, "set the API key"},
 		{"the wrong base URL", "the server does not know this path", 1, "set the base URL"},

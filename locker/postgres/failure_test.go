@@ -75,8 +75,7 @@ func TestLock_OtherConnections(t *testing.T) {
 	waiting := lockInBackground(within(t, 20*time.Second), locker, t.Name())
 	for range 3 {
 		requireEventually(t, 1, conn, waitersOf, t.Name())
-		require.NotZero(t, query(t, conn, terminate, t.Name()))
-		requireEventually(t, 1, conn, waitersOf, t.Name())
+		requireEventually(t, 1, conn, terminate, t.Name()) // the one before may not be gone yet
 	}
 	unlock()
 	o := <-waiting
