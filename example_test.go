@@ -56,11 +56,11 @@ func ExampleNewClient() {
 	}
 	fmt.Println(client)
 
-	_, err = zep.NewClient(zep.WithBaseURL("zep.example.com"), zep.WithMaxAttempts(0))
+	_, err = zep.NewClient(zep.WithTimeout(-time.Second), zep.WithMaxAttempts(0))
 	fmt.Println(err)
-	// Output: zep.Client(https://zep.example.com) zep: NewClient: base URL "zep.example.com" has
-	// no http:// or https://: it must be like http://localhost:8000; WithMaxAttempts(0): must be
-	// at least 1
+	// Output:
+	// zep.Client(https://zep.example.com)
+	// zep: NewClient: WithTimeout(-1s): must be more than 0; WithMaxAttempts(0): must be at least 1
 }
 
 func ExampleClient_Health() {

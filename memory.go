@@ -87,7 +87,7 @@ var sessionRaceText = regexp.MustCompile(
 //
 // The error is [ErrNotPublished] if the server stored all messages but could not hand some of them
 // on. It is [ErrBadRequest], before anything is sent, if a message is nil or a UUID comes twice. A
-// UUID that is taken is [ErrAlreadyExists] and [ErrServer]: then nothing of the request is stored.
+// UUID that is taken is [ErrAlreadyExists] and [ErrServer]: then nothing of that request is stored.
 //
 // POST /api/v1/sessions/{sessionId}/memory
 func (s *MemoryService) Add(
