@@ -80,12 +80,12 @@ func (c *Client) Health(ctx context.Context, opts ...RequestOption) (*Health, er
 	return do(ctx, c, call[*Health]{endpoint: "GET " + healthRoute, decode: decodeHealth}, opts)
 }
 
+// String names the server. It shows nothing secret.
+func (c *Client) String() string { return "zep.Client(" + c.baseURL.String() + ")" }
+
 func decodeHealth(header http.Header, _ []byte) (*Health, error) {
 	return &Health{Version: header.Get("X-Zep-Version")}, nil
 }
-
-// String names the server. It shows nothing secret.
-func (c *Client) String() string { return "zep.Client(" + c.baseURL.String() + ")" }
 
 // roundTripper is the Transport of the Client's http.Client. It looks up the transport in use for
 // each attempt, so that a Transport that is set later, or a mock in net/http, is used. It has no

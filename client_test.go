@@ -1,13 +1,17 @@
 package zep
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io"
+	"log"
 	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -387,4 +391,23 @@ func TestWithHTTPClient_TimeoutOfWrite(t *testing.T) {
 	err = writeNoRetry(context.Background(), c)
 	assert.Equal(t, 1, requireError(t, err).Attempts)
 	assert.ErrorContains(t, err, "may have been carried out")
+}
+
+// TestTransport_ResponseAndError checks that nothing is written to the default logger, as net/http
+// does, for a Transport that gives both. It is not parallel: the default logger is everybody's.
+func TestTransport_ResponseAndError(t *testing.T) {
+	var logged bytes.Buffer
+	log.SetOutput(&logged)
+	defer log.SetOutput(os.Stderr)
+	closed := false
+	broken := errors.New("broken")
+	c, _ := clientWith(t, roundTripFunc(func(req *http.Request) (*http.Response, error) {
+		resp, _ := answers(200, janeJSON)(req)
+		resp.Body = &closingBody{resp.Body, req.Context(), func() { closed = true }}
+		return resp, broken
+	}), WithMaxAttempts(1))
+	_, err := c.User.Get(context.Background(), "jane")
+	require.ErrorIs(t, err, broken)
+	assert.True(t, closed, "the body")
+	assert.Empty(t, logged.String())
 }

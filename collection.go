@@ -12,14 +12,6 @@ import (
 // [DocumentService] fills them. The server lower-cases the name of a collection.
 type CollectionService struct{ client *Client }
 
-// The limits of the server.
-const (
-	minDimensions = 8
-	maxDimensions = 2000
-)
-
-var collectionName = regexp.MustCompile(`^[a-zA-Z0-9]{3,40}$`)
-
 // Add creates a collection and returns it as the server reads it back. The error is
 // [ErrBadRequest], before anything is sent, if the server would not take the name or the number
 // of dimensions.
@@ -49,33 +41,6 @@ func (s *CollectionService) Add(
 			return reconcileAdd(failure, body, sameCollection, get)
 		},
 	}, opts)
-}
-
-func (r *CreateCollectionRequest) validate() error {
-	if r == nil {
-		return errNilRequest("Collection.Add")
-	}
-	if err := checkID("collection", r.Name); err != nil {
-		return err
-	}
-	d := r.EmbeddingDimensions
-	switch {
-	case !collectionName.MatchString(r.Name):
-		return fmt.Errorf("%w: Collection.Add: Name %.100q must be 3 to 40 letters and digits",
-			ErrBadRequest, r.Name)
-	case d < minDimensions || d > maxDimensions:
-		return fmt.Errorf("%w: Collection.Add: EmbeddingDimensions is %d, must be %d to %d",
-			ErrBadRequest, d, minDimensions, maxDimensions)
-	}
-	return nil
-}
-
-// sameCollection reports whether a stored collection has the properties that were sent.
-func sameCollection(sent, stored *Collection) bool {
-	return stored.Description == sent.Description &&
-		stored.EmbeddingDimensions == sent.EmbeddingDimensions &&
-		stored.IsAutoEmbedded == sent.IsAutoEmbedded &&
-		sameMetadata(sent.Metadata, stored.Metadata)
 }
 
 // Get returns a collection. The error is [ErrNotFound] if there is none. Its DocumentCount
@@ -118,13 +83,6 @@ func (s *CollectionService) Update(
 	}, opts)
 }
 
-func (r *UpdateCollectionRequest) validate() error {
-	if r == nil {
-		return errNilRequest("Collection.Update")
-	}
-	return nil
-}
-
 // Delete removes a collection and its documents. The error is [ErrNotFound] if there is none. A
 // "not found" after an attempt whose response was lost is success.
 //
@@ -154,11 +112,6 @@ func (s *CollectionService) List(
 		endpoint: "GET /collection",
 		decode:   decodeCollections,
 	}, opts)
-}
-
-// indexQuery is the query string of an index.
-type indexQuery struct {
-	Force bool `url:"force,omitempty"`
 }
 
 // CreateIndex makes the server index a collection anew, which makes searches fast and slightly less
@@ -207,6 +160,53 @@ func (s *CollectionService) Search(
 		resend:   readOnly,
 		decode:   decodeDocumentSearch,
 	}, opts)
+}
+
+// The limits of the server.
+const (
+	minDimensions = 8
+	maxDimensions = 2000
+)
+
+var collectionName = regexp.MustCompile(`^[a-zA-Z0-9]{3,40}$`)
+
+func (r *CreateCollectionRequest) validate() error {
+	if r == nil {
+		return errNilRequest("Collection.Add")
+	}
+	if err := checkID("collection", r.Name); err != nil {
+		return err
+	}
+	d := r.EmbeddingDimensions
+	switch {
+	case !collectionName.MatchString(r.Name):
+		return fmt.Errorf("%w: Collection.Add: Name %.100q must be 3 to 40 letters and digits",
+			ErrBadRequest, r.Name)
+	case d < minDimensions || d > maxDimensions:
+		return fmt.Errorf("%w: Collection.Add: EmbeddingDimensions is %d, must be %d to %d",
+			ErrBadRequest, d, minDimensions, maxDimensions)
+	}
+	return nil
+}
+
+// sameCollection reports whether a stored collection has the properties that were sent.
+func sameCollection(sent, stored *Collection) bool {
+	return stored.Description == sent.Description &&
+		stored.EmbeddingDimensions == sent.EmbeddingDimensions &&
+		stored.IsAutoEmbedded == sent.IsAutoEmbedded &&
+		sameMetadata(sent.Metadata, stored.Metadata)
+}
+
+func (r *UpdateCollectionRequest) validate() error {
+	if r == nil {
+		return errNilRequest("Collection.Update")
+	}
+	return nil
+}
+
+// indexQuery is the query string of an index.
+type indexQuery struct {
+	Force bool `url:"force,omitempty"`
 }
 
 func (r *SearchDocumentsRequest) validate() error {

@@ -16,12 +16,6 @@ import (
 // them.
 type DocumentService struct{ client *Client }
 
-// The limits of the server for a DocumentID.
-const (
-	maxDocumentID = 100
-	maxUpdatedID  = 40 // of an update: it takes longer ones in an add only
-)
-
 // Add uploads documents and returns their UUIDs, in the order of the documents. Their number is not
 // limited: they go up in batches of at most 500 documents, one after the other. Without documents
 // nothing is sent. [WithTimeout] bounds each batch.
@@ -66,6 +60,185 @@ func (s *DocumentService) Add(
 	}
 	return uuids, nil
 }
+
+// Get returns a document. The error is [ErrNotFound] if there is none, and [ErrBadRequest] if the
+// UUID is not one.
+//
+// GET /api/v1/collection/{collectionName}/document/uuid/{documentUUID}
+func (s *DocumentService) Get(
+	ctx context.Context, collection, documentUUID string, opts ...RequestOption,
+) (*Document, error) {
+	return do(ctx, s.client, call[*Document]{
+		endpoint: "GET " + documentRoute,
+		ids:      []string{collection, documentUUID},
+		decode:   decodeDocument,
+	}, opts)
+}
+
+// GetByUUIDs returns the documents with these UUIDs, in no promised order, without those that do
+// not exist. They are asked for in batches of at most 500. A batch is halved if the server refuses
+// it as too large (413), or if its response is over 256 MiB. Without UUIDs nothing is sent: the
+// server would answer with every document. An empty one is [ErrInvalidID], a collection that does
+// not exist [ErrNotFound].
+//
+// POST /api/v1/collection/{collectionName}/document/list/get
+func (s *DocumentService) GetByUUIDs(
+	ctx context.Context, collection string, documentUUIDs []string, opts ...RequestOption,
+) ([]*Document, error) {
+	err := checkList(collection, "documentUUIDs", documentUUIDs)
+	return s.getList(ctx, "Document.GetByUUIDs", collection, "uuids", documentUUIDs, err, opts)
+}
+
+// GetByIDs is [DocumentService.GetByUUIDs] for DocumentIDs.
+//
+// POST /api/v1/collection/{collectionName}/document/list/get
+func (s *DocumentService) GetByIDs(
+	ctx context.Context, collection string, documentIDs []string, opts ...RequestOption,
+) ([]*Document, error) {
+	err := checkList(collection, "documentIDs", documentIDs)
+	return s.getList(ctx, "Document.GetByIDs", collection, "document_ids", documentIDs, err, opts)
+}
+
+// Update changes the DocumentID, of at most 40 characters here, and the metadata of a document. The
+// error is [ErrNotFound] if there is none. Empty fields are not sent. Metadata replaces the stored
+// metadata: it is not merged.
+//
+// An update of a document that is not embedded yet gives other documents wrong embeddings, for
+// good: wait for the collection's DocumentEmbeddedCount.
+//
+// Updates of one document through one Client go one at a time, in the order of the calls: see
+// [WithConcurrentUpdates]. Update is done once, unless the network delivers an attempt after its
+// successor was answered: that reverts a later update.
+//
+// PATCH /api/v1/collection/{collectionName}/document/uuid/{documentUUID}
+func (s *DocumentService) Update(
+	ctx context.Context, collection string, req *UpdateDocumentRequest, opts ...RequestOption,
+) error {
+	if why := req.invalid(); why != "" {
+		err := fmt.Errorf("%w: Document.Update: the request %s", ErrBadRequest, why)
+		return s.client.precheck(opts, err)
+	}
+	body := *req
+	body.UUID = "" // it is in the path
+	_, err := do(ctx, s.client, call[none]{
+		endpoint: "PATCH " + documentRoute,
+		ids:      []string{collection, req.UUID},
+		body:     body,
+		update:   documentUpdate(collection, []*UpdateDocumentRequest{req}),
+		decode:   decodeOK,
+	}, opts)
+	return err
+}
+
+// UpdateAll updates many documents, in their order, as [DocumentService.Update] does one, with the
+// same promises. They go in batches of at most 500 documents, one after the other, which are halved
+// as those of [DocumentService.Add] are. Without requests nothing is sent. If a batch fails, the
+// error tells how many documents were updated before it. Documents that do not exist are passed
+// over, unless all of a batch are: [ErrNotFound]. A batch waits for the updates of each of its
+// documents.
+//
+// The server changes in every document of a request what it changes in one, and empties what was
+// not sent. So a batch ends where the next update has other fields: updates with the same fields
+// are best put side by side.
+//
+// PATCH /api/v1/collection/{collectionName}/document/list/update
+func (s *DocumentService) UpdateAll(
+	ctx context.Context, collection string, reqs []*UpdateDocumentRequest, opts ...RequestOption,
+) error {
+	err := cmp.Or(checkID("collection", collection), checkUpdates(reqs))
+	if err := s.client.precheck(opts, err); err != nil {
+		return err
+	}
+	b, err := documentBatches(s.client, "Document.UpdateAll", reqs, "[]")
+	if err != nil {
+		return err
+	}
+	b.mustSplit = mustSplitUpdates(reqs)
+	done, err := b.send(func(first, end int) error {
+		_, err := do(ctx, s.client, call[none]{
+			endpoint: "PATCH /collection/{collectionName}/document/list/update",
+			ids:      []string{collection},
+			body:     b.items[first:end],
+			update:   documentUpdate(collection, reqs[first:end]),
+			decode:   decodeOK,
+		}, opts)
+		return err
+	})
+	if err != nil {
+		return afterBatches("Document.UpdateAll", "updated", done, len(reqs), err)
+	}
+	return nil
+}
+
+// Delete removes a document. One that was removed before is no error, to the server either; one
+// that never existed is [ErrNotFound]. Its DocumentID stays taken, and its text stays in the
+// database until the collection is deleted.
+//
+// A deletion of a document that is not embedded yet gives other documents wrong embeddings, for
+// good: wait for the collection's DocumentEmbeddedCount.
+//
+// DELETE /api/v1/collection/{collectionName}/document/uuid/{documentUUID}
+func (s *DocumentService) Delete(
+	ctx context.Context, collection, documentUUID string, opts ...RequestOption,
+) error {
+	_, err := do(ctx, s.client, call[none]{
+		endpoint:  "DELETE " + documentRoute,
+		ids:       []string{collection, documentUUID},
+		decode:    decodeOK,
+		reconcile: reconcileDelete,
+	}, opts)
+	return err
+}
+
+// DeleteAll removes documents, in batches of at most 500, one after the other, which are halved as
+// those of [DocumentService.Add] are. Those that do not exist are passed over; if none of them
+// ever existed, the error is [ErrNotFound]. Without UUIDs nothing is sent. If a batch fails, the
+// error tells how many documents were removed before it.
+// Documents that are not embedded yet must not be deleted: see [DocumentService.Delete].
+//
+// POST /api/v1/collection/{collectionName}/document/list/delete
+func (s *DocumentService) DeleteAll(
+	ctx context.Context, collection string, documentUUIDs []string, opts ...RequestOption,
+) error {
+	err := checkList(collection, "documentUUIDs", documentUUIDs)
+	if err := s.client.precheck(opts, err); err != nil {
+		return err
+	}
+	b, err := documentBatches(s.client, "Document.DeleteAll", documentUUIDs, "[]")
+	if err != nil {
+		return err
+	}
+	found := false
+	var noneFound error
+	done, err := b.send(func(first, end int) error {
+		_, err := do(ctx, s.client, call[none]{
+			endpoint:  "POST /collection/{collectionName}/document/list/delete",
+			ids:       []string{collection},
+			body:      b.items[first:end],
+			decode:    decodeOK,
+			reconcile: reconcileDelete,
+		}, opts)
+		if isNoneFound(err) { // the next batch may have some
+			noneFound = err
+			return nil
+		}
+		found = found || err == nil
+		return err
+	})
+	if err != nil {
+		return afterBatches("Document.DeleteAll", "removed", done, len(documentUUIDs), err)
+	}
+	if found {
+		return nil
+	}
+	return noneFound
+}
+
+// The limits of the server for a DocumentID.
+const (
+	maxDocumentID = 100
+	maxUpdatedID  = 40 // of an update: it takes longer ones in an add only
+)
 
 // documentBatches returns the batches of a call about documents. An item that is over the limit of
 // the client alone is an error.
@@ -210,45 +383,7 @@ func invalidDocumentID(id string, max int) string {
 	return ""
 }
 
-// Get returns a document. The error is [ErrNotFound] if there is none, and [ErrBadRequest] if the
-// UUID is not one.
-//
-// GET /api/v1/collection/{collectionName}/document/uuid/{documentUUID}
-func (s *DocumentService) Get(
-	ctx context.Context, collection, documentUUID string, opts ...RequestOption,
-) (*Document, error) {
-	return do(ctx, s.client, call[*Document]{
-		endpoint: "GET " + documentRoute,
-		ids:      []string{collection, documentUUID},
-		decode:   decodeDocument,
-	}, opts)
-}
-
 const documentRoute = "/collection/{collectionName}/document/uuid/{documentUUID}"
-
-// GetByUUIDs returns the documents with these UUIDs, in no promised order, without those that do
-// not exist. They are asked for in batches of at most 500. A batch is halved if the server refuses
-// it as too large (413), or if its response is over 256 MiB. Without UUIDs nothing is sent: the
-// server would answer with every document. An empty one is [ErrInvalidID], a collection that does
-// not exist [ErrNotFound].
-//
-// POST /api/v1/collection/{collectionName}/document/list/get
-func (s *DocumentService) GetByUUIDs(
-	ctx context.Context, collection string, documentUUIDs []string, opts ...RequestOption,
-) ([]*Document, error) {
-	err := checkList(collection, "documentUUIDs", documentUUIDs)
-	return s.getList(ctx, "Document.GetByUUIDs", collection, "uuids", documentUUIDs, err, opts)
-}
-
-// GetByIDs is [DocumentService.GetByUUIDs] for DocumentIDs.
-//
-// POST /api/v1/collection/{collectionName}/document/list/get
-func (s *DocumentService) GetByIDs(
-	ctx context.Context, collection string, documentIDs []string, opts ...RequestOption,
-) ([]*Document, error) {
-	err := checkList(collection, "documentIDs", documentIDs)
-	return s.getList(ctx, "Document.GetByIDs", collection, "document_ids", documentIDs, err, opts)
-}
 
 func (s *DocumentService) getList(
 	ctx context.Context, method, collection, key string, ids []string, invalid error,
@@ -308,37 +443,6 @@ func checkList(collection, name string, ids []string) error {
 	return nil
 }
 
-// Update changes the DocumentID, of at most 40 characters here, and the metadata of a document. The
-// error is [ErrNotFound] if there is none. Empty fields are not sent. Metadata replaces the stored
-// metadata: it is not merged.
-//
-// An update of a document that is not embedded yet gives other documents wrong embeddings, for
-// good: wait for the collection's DocumentEmbeddedCount.
-//
-// Updates of one document through one Client go one at a time, in the order of the calls: see
-// [WithConcurrentUpdates]. Update is done once, unless the network delivers an attempt after its
-// successor was answered: that reverts a later update.
-//
-// PATCH /api/v1/collection/{collectionName}/document/uuid/{documentUUID}
-func (s *DocumentService) Update(
-	ctx context.Context, collection string, req *UpdateDocumentRequest, opts ...RequestOption,
-) error {
-	if why := req.invalid(); why != "" {
-		err := fmt.Errorf("%w: Document.Update: the request %s", ErrBadRequest, why)
-		return s.client.precheck(opts, err)
-	}
-	body := *req
-	body.UUID = "" // it is in the path
-	_, err := do(ctx, s.client, call[none]{
-		endpoint: "PATCH " + documentRoute,
-		ids:      []string{collection, req.UUID},
-		body:     body,
-		update:   documentUpdate(collection, []*UpdateDocumentRequest{req}),
-		decode:   decodeOK,
-	}, opts)
-	return err
-}
-
 // invalid says why the server would not take an update, "" if it would.
 func (r *UpdateDocumentRequest) invalid() string {
 	if r == nil {
@@ -348,46 +452,6 @@ func (r *UpdateDocumentRequest) invalid() string {
 		return "has " + why
 	}
 	return ""
-}
-
-// UpdateAll updates many documents, in their order, as [DocumentService.Update] does one, with the
-// same promises. They go in batches of at most 500 documents, one after the other, which are halved
-// as those of [DocumentService.Add] are. Without requests nothing is sent. If a batch fails, the
-// error tells how many documents were updated before it. Documents that do not exist are passed
-// over, unless all of a batch are: [ErrNotFound]. A batch waits for the updates of each of its
-// documents.
-//
-// The server changes in every document of a request what it changes in one, and empties what was
-// not sent. So a batch ends where the next update has other fields: updates with the same fields
-// are best put side by side.
-//
-// PATCH /api/v1/collection/{collectionName}/document/list/update
-func (s *DocumentService) UpdateAll(
-	ctx context.Context, collection string, reqs []*UpdateDocumentRequest, opts ...RequestOption,
-) error {
-	err := cmp.Or(checkID("collection", collection), checkUpdates(reqs))
-	if err := s.client.precheck(opts, err); err != nil {
-		return err
-	}
-	b, err := documentBatches(s.client, "Document.UpdateAll", reqs, "[]")
-	if err != nil {
-		return err
-	}
-	b.mustSplit = mustSplitUpdates(reqs)
-	done, err := b.send(func(first, end int) error {
-		_, err := do(ctx, s.client, call[none]{
-			endpoint: "PATCH /collection/{collectionName}/document/list/update",
-			ids:      []string{collection},
-			body:     b.items[first:end],
-			update:   documentUpdate(collection, reqs[first:end]),
-			decode:   decodeOK,
-		}, opts)
-		return err
-	})
-	if err != nil {
-		return afterBatches("Document.UpdateAll", "updated", done, len(reqs), err)
-	}
-	return nil
 }
 
 func checkUpdates(reqs []*UpdateDocumentRequest) error {
@@ -436,68 +500,4 @@ func documentUpdate(collection string, reqs []*UpdateDocumentRequest) update {
 		u.records[i] = record{"document", uuidKey(req.UUID)}
 	}
 	return u
-}
-
-// Delete removes a document. One that was removed before is no error, to the server either; one
-// that never existed is [ErrNotFound]. Its DocumentID stays taken, and its text stays in the
-// database until the collection is deleted.
-//
-// A deletion of a document that is not embedded yet gives other documents wrong embeddings, for
-// good: wait for the collection's DocumentEmbeddedCount.
-//
-// DELETE /api/v1/collection/{collectionName}/document/uuid/{documentUUID}
-func (s *DocumentService) Delete(
-	ctx context.Context, collection, documentUUID string, opts ...RequestOption,
-) error {
-	_, err := do(ctx, s.client, call[none]{
-		endpoint:  "DELETE " + documentRoute,
-		ids:       []string{collection, documentUUID},
-		decode:    decodeOK,
-		reconcile: reconcileDelete,
-	}, opts)
-	return err
-}
-
-// DeleteAll removes documents, in batches of at most 500, one after the other, which are halved as
-// those of [DocumentService.Add] are. Those that do not exist are passed over; if none of them
-// ever existed, the error is [ErrNotFound]. Without UUIDs nothing is sent. If a batch fails, the
-// error tells how many documents were removed before it.
-// Documents that are not embedded yet must not be deleted: see [DocumentService.Delete].
-//
-// POST /api/v1/collection/{collectionName}/document/list/delete
-func (s *DocumentService) DeleteAll(
-	ctx context.Context, collection string, documentUUIDs []string, opts ...RequestOption,
-) error {
-	err := checkList(collection, "documentUUIDs", documentUUIDs)
-	if err := s.client.precheck(opts, err); err != nil {
-		return err
-	}
-	b, err := documentBatches(s.client, "Document.DeleteAll", documentUUIDs, "[]")
-	if err != nil {
-		return err
-	}
-	found := false
-	var noneFound error
-	done, err := b.send(func(first, end int) error {
-		_, err := do(ctx, s.client, call[none]{
-			endpoint:  "POST /collection/{collectionName}/document/list/delete",
-			ids:       []string{collection},
-			body:      b.items[first:end],
-			decode:    decodeOK,
-			reconcile: reconcileDelete,
-		}, opts)
-		if isNoneFound(err) { // the next batch may have some
-			noneFound = err
-			return nil
-		}
-		found = found || err == nil
-		return err
-	})
-	if err != nil {
-		return afterBatches("Document.DeleteAll", "removed", done, len(documentUUIDs), err)
-	}
-	if found {
-		return nil
-	}
-	return noneFound
 }

@@ -79,9 +79,6 @@ var (
 	ErrCursorStuck = errors.New("zep: cursor is stuck")
 )
 
-// maxMessage bounds what an Error keeps of the server's text.
-const maxMessage = 4 << 10
-
 // Error is a call that failed after it began: the server refused it, or no usable response came.
 //
 // If time ran out, or the context ended, after an attempt that the server had answered, the Error
@@ -154,6 +151,30 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
+// Is reports whether the error is of the kind of a sentinel of this package.
+func (e *Error) Is(target error) bool {
+	if target == ErrAmbiguous {
+		return e.maybeExecuted
+	}
+	kinds := e.kinds
+	if kinds == nil { // made by hand, as a fake in a test
+		kinds = classify(e.StatusCode, e.Message)
+	}
+	return slices.Contains(kinds, target)
+}
+
+// Timeout reports whether time ran out: the call's, an attempt's or the network's.
+func (e *Error) Timeout() bool {
+	var t interface{ Timeout() bool }
+	return errors.As(e.cause, &t) && t.Timeout()
+}
+
+// Unwrap returns the network's or the context's error, if there is one.
+func (e *Error) Unwrap() error { return e.cause }
+
+// maxMessage bounds what an Error keeps of the server's text.
+const maxMessage = 4 << 10
+
 // call returns the method and the path, in one short line.
 func (e *Error) call() string {
 	return strings.TrimSpace(oneLine(e.Method) + " " + oneLine(fmt.Sprintf("%.1000s", e.Path)))
@@ -193,24 +214,6 @@ var (
 	messagesPath = regexp.MustCompile(`/api/v1/sessions/[^/]+/messages(/[^/]+)?$`)
 )
 
-// Is reports whether the error is of the kind of a sentinel of this package.
-func (e *Error) Is(target error) bool {
-	if target == ErrAmbiguous {
-		return e.maybeExecuted
-	}
-	kinds := e.kinds
-	if kinds == nil { // made by hand, as a fake in a test
-		kinds = classify(e.StatusCode, e.Message)
-	}
-	return slices.Contains(kinds, target)
-}
-
-// Timeout reports whether time ran out: the call's, an attempt's or the network's.
-func (e *Error) Timeout() bool {
-	var t interface{ Timeout() bool }
-	return errors.As(e.cause, &t) && t.Timeout()
-}
-
 // timedOut reports whether time ran out or the context ended.
 func (e *Error) timedOut() bool {
 	return errors.Is(e.cause, context.DeadlineExceeded) || errors.Is(e.cause, context.Canceled)
@@ -228,9 +231,6 @@ func (e *Error) afterAnswer(answer *Error) *Error {
 	merged.maybeExecuted, merged.maybeLocked = e.maybeExecuted, e.maybeLocked
 	return &merged
 }
-
-// Unwrap returns the network's or the context's error, if there is one.
-func (e *Error) Unwrap() error { return e.cause }
 
 // errMessageStored says that the UUID of a message is taken, and that nothing of the request is
 // stored.

@@ -35,39 +35,6 @@ func (s *MemoryService) Get(
 	}, opts)
 }
 
-func (o *GetMemoryOptions) validate() error {
-	if o == nil {
-		return nil
-	}
-	return checkCount("Memory.Get", "LastN", int64(o.LastN), math.MaxInt32)
-}
-
-// newMessage is a message as the server takes it: an empty UUID or time is an error to it.
-type newMessage struct {
-	UUID       string     `json:"uuid"`
-	CreatedAt  *time.Time `json:"created_at,omitempty"`
-	Role       Role       `json:"role"`
-	Content    string     `json:"content"`
-	Metadata   Metadata   `json:"metadata,omitempty"`
-	TokenCount int        `json:"token_count,omitempty"`
-
-	generatedUUID bool // no other message has it
-}
-
-// newMemory is the body of an add.
-type newMemory struct {
-	Messages []json.RawMessage `json:"messages"`
-	Metadata Metadata          `json:"metadata,omitempty"`
-}
-
-// sessionRaceText says that two adds created the session at once. This one's messages were not
-// stored.
-var sessionRaceText = regexp.MustCompile(
-	`^(storage error: failed to [Cc]reate messages \(original error: )?` + // up to Zep 0.18
-		`(bad request: )?session already exists` +
-		// up to Zep 0.11
-		`|^[^"]*duplicate key value violates unique constraint "session_session_id_key"`)
-
 // Add appends messages to a session. If there is none, it creates one without a user, which can
 // never be given one; a deleted session comes back with its user and its metadata. The server
 // embeds the messages some time after it has answered, and only then a search finds them. It
@@ -125,6 +92,74 @@ func (s *MemoryService) Add(
 	}
 	return afterBatches("Memory.Add", "stored", done, len(messages), err)
 }
+
+// Delete removes a session and its messages. It is [SessionService.Delete], with the same
+// promises: the API has one endpoint for both.
+//
+// DELETE /api/v1/sessions/{sessionId}/memory
+func (s *MemoryService) Delete(
+	ctx context.Context, sessionID string, opts ...RequestOption,
+) error {
+	return s.client.Session.Delete(ctx, sessionID, opts...)
+}
+
+// Search finds messages or summaries of one session by the similarity of their text, by their
+// metadata, or by both, best first. Messages that were just added may be missing, also from a
+// search by metadata: the server embeds them after it has answered. Dates are those at which the
+// server stored the messages. A session that does not exist has no results.
+//
+// The error is [ErrBadRequest], before anything is sent, if there is neither Text nor Metadata,
+// or if Limit is negative or over 2^31-1. A JSON path that PostgreSQL cannot read is [ErrServer].
+//
+// POST /api/v1/sessions/{sessionId}/search
+func (s *MemoryService) Search(
+	ctx context.Context, sessionID string, req *SearchMemoryRequest, opts ...RequestOption,
+) ([]*MemorySearchResult, error) {
+	if err := req.validate(); err != nil {
+		return nil, s.client.precheck(opts, err)
+	}
+	return do(ctx, s.client, call[[]*MemorySearchResult]{
+		endpoint: "POST /sessions/{sessionId}/search",
+		ids:      []string{sessionID},
+		query:    searchQuery{req.Limit},
+		body:     req,
+		resend:   readOnly,
+		decode:   decodeSearchResults,
+	}, opts)
+}
+
+func (o *GetMemoryOptions) validate() error {
+	if o == nil {
+		return nil
+	}
+	return checkCount("Memory.Get", "LastN", int64(o.LastN), math.MaxInt32)
+}
+
+// newMessage is a message as the server takes it: an empty UUID or time is an error to it.
+type newMessage struct {
+	UUID       string     `json:"uuid"`
+	CreatedAt  *time.Time `json:"created_at,omitempty"`
+	Role       Role       `json:"role"`
+	Content    string     `json:"content"`
+	Metadata   Metadata   `json:"metadata,omitempty"`
+	TokenCount int        `json:"token_count,omitempty"`
+
+	generatedUUID bool // no other message has it
+}
+
+// newMemory is the body of an add.
+type newMemory struct {
+	Messages []json.RawMessage `json:"messages"`
+	Metadata Metadata          `json:"metadata,omitempty"`
+}
+
+// sessionRaceText says that two adds created the session at once. This one's messages were not
+// stored.
+var sessionRaceText = regexp.MustCompile(
+	`^(storage error: failed to [Cc]reate messages \(original error: )?` + // up to Zep 0.18
+		`(bad request: )?session already exists` +
+		// up to Zep 0.11
+		`|^[^"]*duplicate key value violates unique constraint "session_session_id_key"`)
 
 func (s *MemoryService) messageBatches(
 	messages []newMessage, metadata Metadata,
@@ -248,44 +283,9 @@ func sameMessage(sent newMessage, stored *Message) bool {
 	return stored.Role == sent.Role && stored.Content == sent.Content
 }
 
-// Delete removes a session and its messages. It is [SessionService.Delete], with the same
-// promises: the API has one endpoint for both.
-//
-// DELETE /api/v1/sessions/{sessionId}/memory
-func (s *MemoryService) Delete(
-	ctx context.Context, sessionID string, opts ...RequestOption,
-) error {
-	return s.client.Session.Delete(ctx, sessionID, opts...)
-}
-
 // searchQuery is the query string of a search.
 type searchQuery struct {
 	Limit int `url:"limit,omitempty"`
-}
-
-// Search finds messages or summaries of one session by the similarity of their text, by their
-// metadata, or by both, best first. Messages that were just added may be missing, also from a
-// search by metadata: the server embeds them after it has answered. Dates are those at which the
-// server stored the messages. A session that does not exist has no results.
-//
-// The error is [ErrBadRequest], before anything is sent, if there is neither Text nor Metadata,
-// or if Limit is negative or over 2^31-1. A JSON path that PostgreSQL cannot read is [ErrServer].
-//
-// POST /api/v1/sessions/{sessionId}/search
-func (s *MemoryService) Search(
-	ctx context.Context, sessionID string, req *SearchMemoryRequest, opts ...RequestOption,
-) ([]*MemorySearchResult, error) {
-	if err := req.validate(); err != nil {
-		return nil, s.client.precheck(opts, err)
-	}
-	return do(ctx, s.client, call[[]*MemorySearchResult]{
-		endpoint: "POST /sessions/{sessionId}/search",
-		ids:      []string{sessionID},
-		query:    searchQuery{req.Limit},
-		body:     req,
-		resend:   readOnly,
-		decode:   decodeSearchResults,
-	}, opts)
 }
 
 func (r *SearchMemoryRequest) validate() error {

@@ -34,24 +34,6 @@ func (s *MessageService) List(
 	}, opts)
 }
 
-// validate refuses what the server would misread: it keeps both numbers in 32 bits.
-func (o *ListMessagesOptions) validate() error {
-	if o == nil {
-		return nil
-	}
-	return cmp.Or(
-		checkCount("ListMessagesOptions", "Limit", int64(o.Limit), math.MaxInt32),
-		checkCount("ListMessagesOptions", "Page", int64(o.Page), math.MaxInt32),
-	)
-}
-
-// The page sizes of All. The number of a page counts in pages of its size, so the first and all
-// that follow are powers of two.
-const (
-	firstMessagePage = 512
-	maxMessagePage   = 4096
-)
-
 // All walks all messages of a session, oldest first. Its pages grow with the number of messages,
 // from 512 to 4,096, and shrink with their size; the next page is fetched while the loop works on
 // this one, and a break cancels that. An error is yielded once, and ends the walk.
@@ -73,47 +55,6 @@ func (s *MessageService) All(
 		p := pager[Message]{first: firstMessagePage, max: maxMessagePage, next: walk.next}
 		p.all(ctx, opts)(yield)
 	}
-}
-
-// messageWalk is a walk by page numbers. The cursor of its pages is the number of messages before.
-type messageWalk struct {
-	service   *MessageService
-	sessionID string
-	begins    map[string]bool // the UUIDs that the pages until now began with
-	last      string          // the UUID of the last message
-}
-
-// next fetches the page that begins just at the cursor, also after a page that was not full:
-// messages that were added since then are not skipped.
-func (w *messageWalk) next(
-	ctx context.Context, p *walkPage, opts []RequestOption,
-) ([]*Message, int64, error) {
-	limit, size := p.Limit, messagePageSize(p.Limit, p.Cursor)
-	p.Limit = size
-	page := ListMessagesOptions{Limit: size, Page: int(p.Cursor/int64(size)) + 1}
-	list, err := w.service.List(ctx, w.sessionID, &page, opts...)
-	if err != nil || len(list.Messages) == 0 {
-		return nil, p.Cursor, err
-	}
-	begin := list.Messages[0].UUID
-	isLast := func(m *Message) bool { return m.UUID == w.last }
-	if w.begins[begin] || slices.ContainsFunc(list.Messages, isLast) {
-		return nil, p.Cursor, fmt.Errorf("%w: page %d, of %d messages, has messages of a page before",
-			ErrCursorStuck, page.Page, page.Limit)
-	}
-	w.begins[begin], w.last = true, list.Messages[len(list.Messages)-1].UUID
-	p.Limit = limit // from which the next page grows
-	return list.Messages, p.Cursor + int64(len(list.Messages)), nil
-}
-
-// messagePageSize returns the largest power of two that is at most limit, and that the offset is a
-// multiple of.
-func messagePageSize(limit int, offset int64) int {
-	size := 1 << (bits.Len(uint(limit)) - 1)
-	for offset%int64(size) != 0 {
-		size /= 2
-	}
-	return size
 }
 
 // Get returns a message. A UUID that is not one is [ErrBadRequest]. The server answers an unknown
@@ -160,4 +101,63 @@ func (s *MessageService) UpdateMetadata(
 		decode:   decodeMessage,
 		update:   update,
 	}, opts)
+}
+
+// validate refuses what the server would misread: it keeps both numbers in 32 bits.
+func (o *ListMessagesOptions) validate() error {
+	if o == nil {
+		return nil
+	}
+	return cmp.Or(
+		checkCount("ListMessagesOptions", "Limit", int64(o.Limit), math.MaxInt32),
+		checkCount("ListMessagesOptions", "Page", int64(o.Page), math.MaxInt32),
+	)
+}
+
+// The page sizes of All. The number of a page counts in pages of its size, so the first and all
+// that follow are powers of two.
+const (
+	firstMessagePage = 512
+	maxMessagePage   = 4096
+)
+
+// messageWalk is a walk by page numbers. The cursor of its pages is the number of messages before.
+type messageWalk struct {
+	service   *MessageService
+	sessionID string
+	begins    map[string]bool // the UUIDs that the pages until now began with
+	last      string          // the UUID of the last message
+}
+
+// next fetches the page that begins just at the cursor, also after a page that was not full:
+// messages that were added since then are not skipped.
+func (w *messageWalk) next(
+	ctx context.Context, p *walkPage, opts []RequestOption,
+) ([]*Message, int64, error) {
+	limit, size := p.Limit, messagePageSize(p.Limit, p.Cursor)
+	p.Limit = size
+	page := ListMessagesOptions{Limit: size, Page: int(p.Cursor/int64(size)) + 1}
+	list, err := w.service.List(ctx, w.sessionID, &page, opts...)
+	if err != nil || len(list.Messages) == 0 {
+		return nil, p.Cursor, err
+	}
+	begin := list.Messages[0].UUID
+	isLast := func(m *Message) bool { return m.UUID == w.last }
+	if w.begins[begin] || slices.ContainsFunc(list.Messages, isLast) {
+		return nil, p.Cursor, fmt.Errorf("%w: page %d, of %d messages, has messages of a page before",
+			ErrCursorStuck, page.Page, page.Limit)
+	}
+	w.begins[begin], w.last = true, list.Messages[len(list.Messages)-1].UUID
+	p.Limit = limit // from which the next page grows
+	return list.Messages, p.Cursor + int64(len(list.Messages)), nil
+}
+
+// messagePageSize returns the largest power of two that is at most limit, and that the offset is a
+// multiple of.
+func messagePageSize(limit int, offset int64) int {
+	size := 1 << (bits.Len(uint(limit)) - 1)
+	for offset%int64(size) != 0 {
+		size /= 2
+	}
+	return size
 }

@@ -17,6 +17,44 @@ import (
 	"unicode"
 )
 
+// Option sets up a [Client]. Options are applied in their order by [NewClient], which returns
+// the errors of all of them.
+type Option func(*config) error
+
+// WithBaseURL sets where the server is: scheme (http or https), host, and a path if a proxy
+// serves Zep below one. The client adds /api/v1. Default: the environment variable ZEP_API_URL,
+// or else http://localhost:8000.
+//
+// A URL with user info, a query or a fragment is refused.
+func WithBaseURL(baseURL string) Option {
+	return func(c *config) (err error) {
+		c.baseURL, err = parseBaseURL(baseURL)
+		return err
+	}
+}
+
+// WithAPIKey sets the JWT that is sent as a bearer token with every request. Default: the
+// environment variable ZEP_API_KEY. "" sends none, whatever the environment says: a Zep server
+// asks for none unless it is configured to.
+//
+// White space around the key, such as the line break at the end of a file, is trimmed, and so is
+// one "Bearer " before it, in any case. A key that has white space, a quotation mark, a backslash
+// or anything else in it than printable ASCII is refused.
+func WithAPIKey(key string) Option {
+	return func(c *config) error {
+		key, err := parseAPIKey(key)
+		if err != nil {
+			return err
+		}
+		var header []string
+		if key != "" {
+			header = []string{"Bearer " + key}
+		}
+		c.authorization = func() []string { return header }
+		return nil
+	}
+}
+
 // The environment variables that NewClient reads, and its defaults.
 const (
 	envBaseURL = "ZEP_API_URL"
@@ -28,10 +66,6 @@ const (
 	defaultMinBackoff  = 100 * time.Millisecond
 	defaultMaxBackoff  = 5 * time.Second
 )
-
-// Option sets up a [Client]. Options are applied in their order by [NewClient], which returns
-// the errors of all of them.
-type Option func(*config) error
 
 // config is what options set. The API key is kept in a function, so that no way of printing a
 // Client can show it.
@@ -106,18 +140,6 @@ var defaultUserAgent = sync.OnceValue(func() string {
 	return product + "devel" // this module itself, or a replacement
 })
 
-// WithBaseURL sets where the server is: scheme (http or https), host, and a path if a proxy
-// serves Zep below one. The client adds /api/v1. Default: the environment variable ZEP_API_URL,
-// or else http://localhost:8000.
-//
-// A URL with user info, a query or a fragment is refused.
-func WithBaseURL(baseURL string) Option {
-	return func(c *config) (err error) {
-		c.baseURL, err = parseBaseURL(baseURL)
-		return err
-	}
-}
-
 func parseBaseURL(raw string) (*url.URL, error) {
 	// What can't be shown without a risk of showing a password is not shown, and neither is the
 	// parser's quote of it.
@@ -162,28 +184,6 @@ func parseBaseURL(raw string) (*url.URL, error) {
 		return refuse("is not a URL")
 	}
 	return u, nil
-}
-
-// WithAPIKey sets the JWT that is sent as a bearer token with every request. Default: the
-// environment variable ZEP_API_KEY. "" sends none, whatever the environment says: a Zep server
-// asks for none unless it is configured to.
-//
-// White space around the key, such as the line break at the end of a file, is trimmed, and so is
-// one "Bearer " before it, in any case. A key that has white space, a quotation mark, a backslash
-// or anything else in it than printable ASCII is refused.
-func WithAPIKey(key string) Option {
-	return func(c *config) error {
-		key, err := parseAPIKey(key)
-		if err != nil {
-			return err
-		}
-		var header []string
-		if key != "" {
-			header = []string{"Bearer " + key}
-		}
-		c.authorization = func() []string { return header }
-		return nil
-	}
 }
 
 // parseAPIKey returns the key without what often is around it. The error does not show the key.

@@ -40,18 +40,6 @@ func (s *SessionService) Add(
 	}, opts)
 }
 
-func (r *CreateSessionRequest) validate() error {
-	if r == nil {
-		return errNilRequest("Session.Add")
-	}
-	return cmp.Or(checkID("sessionID", r.SessionID), checkIDText("userID", r.UserID))
-}
-
-// sameSession reports whether a stored session has the content that was sent.
-func sameSession(sent, stored *Session) bool {
-	return stored.UserID == sent.UserID && sameMetadata(sent.Metadata, stored.Metadata)
-}
-
 // Get returns a session. The error is [ErrNotFound] if there is none, and [ErrInvalidID] if no
 // request can carry the id, here as in all methods.
 //
@@ -94,13 +82,6 @@ func (s *SessionService) Update(
 		decode:   decodeSession,
 		update:   metadataUpdateOf("session", req.SessionID, req.Metadata),
 	}, opts)
-}
-
-func (r *UpdateSessionRequest) validate() error {
-	if r == nil {
-		return errNilRequest("Session.Update")
-	}
-	return nil
 }
 
 // Delete removes a session and its messages. The error is [ErrNotFound] if there is none. Its id
@@ -170,6 +151,25 @@ func (s *SessionService) AllParallel(
 	ctx context.Context, workers int, opts ...RequestOption,
 ) iter.Seq2[*Session, error] {
 	return s.pager().parallel(ctx, workers, opts)
+}
+
+func (r *CreateSessionRequest) validate() error {
+	if r == nil {
+		return errNilRequest("Session.Add")
+	}
+	return cmp.Or(checkID("sessionID", r.SessionID), checkIDText("userID", r.UserID))
+}
+
+// sameSession reports whether a stored session has the content that was sent.
+func sameSession(sent, stored *Session) bool {
+	return stored.UserID == sent.UserID && sameMetadata(sent.Metadata, stored.Metadata)
+}
+
+func (r *UpdateSessionRequest) validate() error {
+	if r == nil {
+		return errNilRequest("Session.Update")
+	}
+	return nil
 }
 
 func (s *SessionService) pager() pager[Session] {

@@ -250,3 +250,37 @@ func TestUserDelete_DeletesSessions(t *testing.T) {
 	require.NoError(t, err, "the id is free")
 	assert.Empty(t, again.Metadata)
 }
+
+// TestUserDelete_CutOff checks deletes of users that were cut off between two of their sessions, which
+// the server removes one by one: the user is gone when Delete returns no error.
+func TestUserDelete_CutOff(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	for steps := range 6 {
+		server, _ := startServer(t)
+		c, err := server.Client(zep.WithBackoff(0, 0))
+		require.NoError(t, err)
+		_, err = c.User.Add(ctx, &zep.CreateUserRequest{UserID: "jane"})
+		require.NoError(t, err)
+		for i := range 4 {
+			_, err := c.Session.Add(ctx,
+				&zep.CreateSessionRequest{SessionID: fmt.Sprint(i), UserID: "jane"})
+			require.NoError(t, err)
+		}
+		server.Inject(zeptest.Fault{
+			Method: http.MethodDelete,
+			Route:  "/user/{userId}",
+			Steps:  steps + 1,
+			Cut:    true,
+		})
+		server.Inject(zeptest.Fault{ // about a session that the first attempt has just removed
+			Method: http.MethodDelete,
+			Route:  "/user/{userId}",
+			Status: http.StatusNotFound,
+			Body:   "not found\n",
+		})
+		require.NoError(t, c.User.Delete(ctx, "jane"), steps)
+		_, err = c.User.Get(ctx, "jane")
+		require.ErrorIs(t, err, zep.ErrNotFound, steps)
+	}
+}

@@ -10,6 +10,44 @@ import (
 	"time"
 )
 
+// Locker orders updates over all processes that share it. Clients of one Zep server share one, and
+// those of another server have another.
+//
+// Lock waits until the key is free and takes it, or returns an error when ctx ends or the lock
+// cannot be had. unlock gives the key back; it is called once, also when ctx has ended by then.
+// held ends when the lock is lost before that; it may be ctx itself, or derived from it: ctx ends
+// no sooner than unlock is called, if Lock has succeeded. Lock is called from many goroutines at
+// once, for different keys and for the same one. An update takes at most two keys, in sorted
+// order, a record's and the one of all metadata updates; the second ctx has the values of the
+// first held, so that a Locker with a bounded number of connections can tell it from a first.
+type Locker interface {
+	Lock(ctx context.Context, key string) (held context.Context, unlock func(), err error)
+}
+
+// Wait waits until no request goes on of an update that was given up, or until the context ends,
+// whose error it returns. A metadata update whose context ends, or that runs out of time, fails
+// at once, but its request is allowed to finish for at most 30 s, because Zep leaves the record
+// locked when a request is cut. Call Wait before the end of main, or of a test that looks for
+// goroutines.
+func (c *Client) Wait(ctx context.Context) error {
+	b := c.background
+	b.mu.Lock()
+	idle := b.idle
+	if b.n == 0 {
+		idle = nil
+	}
+	b.mu.Unlock()
+	if idle == nil {
+		return nil
+	}
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return contextErr(ctx)
+	}
+}
+
 const (
 	// passOnAfter is how long an update may keep the turn of metadata updates. One that is
 	// without a response for so long waits for a lock on the server, and holds none.
@@ -58,20 +96,6 @@ func metadataUpdateOf(kind, id string, metadata Metadata) update {
 	u.metadata = len(metadata) > 0
 	u.finish = u.metadata
 	return u
-}
-
-// Locker orders updates over all processes that share it. Clients of one Zep server share one, and
-// those of another server have another.
-//
-// Lock waits until the key is free and takes it, or returns an error when ctx ends or the lock
-// cannot be had. unlock gives the key back; it is called once, also when ctx has ended by then.
-// held ends when the lock is lost before that; it may be ctx itself, or derived from it: ctx ends
-// no sooner than unlock is called, if Lock has succeeded. Lock is called from many goroutines at
-// once, for different keys and for the same one. An update takes at most two keys, in sorted
-// order, a record's and the one of all metadata updates; the second ctx has the values of the
-// first held, so that a Locker with a bounded number of connections can tell it from a first.
-type Locker interface {
-	Lock(ctx context.Context, key string) (held context.Context, unlock func(), err error)
 }
 
 // turn is the right of an update to be sent. It ends with its last holder: the call, and a request
@@ -492,29 +516,5 @@ func (b *background) done() {
 	defer b.mu.Unlock()
 	if b.n--; b.n == 0 {
 		close(b.idle)
-	}
-}
-
-// Wait waits until no request goes on of an update that was given up, or until the context ends,
-// whose error it returns. A metadata update whose context ends, or that runs out of time, fails
-// at once, but its request is allowed to finish for at most 30 s, because Zep leaves the record
-// locked when a request is cut. Call Wait before the end of main, or of a test that looks for
-// goroutines.
-func (c *Client) Wait(ctx context.Context) error {
-	b := c.background
-	b.mu.Lock()
-	idle := b.idle
-	if b.n == 0 {
-		idle = nil
-	}
-	b.mu.Unlock()
-	if idle == nil {
-		return nil
-	}
-	select {
-	case <-idle:
-		return nil
-	case <-ctx.Done():
-		return contextErr(ctx)
 	}
 }

@@ -40,21 +40,6 @@ func (s *UserService) Add(
 	}, opts)
 }
 
-func (r *CreateUserRequest) validate() error {
-	if r == nil {
-		return errNilRequest("User.Add")
-	}
-	return checkID("userID", r.UserID)
-}
-
-// sameUser reports whether a stored user has the content that was sent.
-func sameUser(sent, stored *User) bool {
-	return stored.Email == sent.Email &&
-		stored.FirstName == sent.FirstName &&
-		stored.LastName == sent.LastName &&
-		sameMetadata(sent.Metadata, stored.Metadata)
-}
-
 // Get returns a user. The error is [ErrNotFound] if there is none, and [ErrInvalidID] if no request
 // can carry the id, here as in all methods.
 //
@@ -102,13 +87,6 @@ func (s *UserService) Update(
 	}, opts)
 }
 
-func (r *UpdateUserRequest) validate() error {
-	if r == nil {
-		return errNilRequest("User.Update")
-	}
-	return nil
-}
-
 // Delete removes a user and the user's sessions and messages for good: their ids are free again.
 // The server removes the sessions one by one, and then the user. The error is [ErrNotFound] if
 // there is none. A "not found" after an attempt whose response was lost is success if the user is
@@ -128,40 +106,6 @@ func (s *UserService) Delete(ctx context.Context, userID string, opts ...Request
 		},
 	}, opts)
 	return err
-}
-
-// reconcileDelete reads the "not found" that follows an attempt whose outcome is ambiguous. Zep
-// removes the sessions of a user one by one, and then the user: the "not found" can be about a
-// session that the earlier attempt has just removed, and that attempt may have been cut off
-// since. So it looks whether the user is gone, and deletes again until that is so, within the
-// deadline of the call.
-func (s *UserService) reconcileDelete(
-	ctx context.Context, userID string, failure *Error, opts []RequestOption,
-) error {
-	for n := 1; errors.Is(failure, ErrNotFound); n++ {
-		_, err := s.Get(ctx, userID, opts...)
-		if errors.Is(err, ErrNotFound) {
-			return nil
-		}
-		if err == nil {
-			_, err = do(ctx, s.client, call[none]{
-				endpoint: "DELETE /user/{userId}",
-				ids:      []string{userID},
-				decode:   decodeOK,
-			}, opts)
-		}
-		if err == nil {
-			return nil
-		}
-		if errors.Is(err, ErrNotFound) { // about another session
-			err = s.client.sleep(ctx, s.client.backoff(n))
-		}
-		if err != nil {
-			return fmt.Errorf("zep: %s %s: could not verify whether the user is gone: %w",
-				failure.Method, failure.Path, err)
-		}
-	}
-	return failure
 }
 
 // GetSessions returns all sessions of a user, in no promised order. Their [Session].ID is 0,
@@ -240,6 +184,62 @@ func (s *UserService) AllParallel(
 	ctx context.Context, workers int, opts ...RequestOption,
 ) iter.Seq2[*User, error] {
 	return s.pager().parallel(ctx, workers, opts)
+}
+
+func (r *CreateUserRequest) validate() error {
+	if r == nil {
+		return errNilRequest("User.Add")
+	}
+	return checkID("userID", r.UserID)
+}
+
+// sameUser reports whether a stored user has the content that was sent.
+func sameUser(sent, stored *User) bool {
+	return stored.Email == sent.Email &&
+		stored.FirstName == sent.FirstName &&
+		stored.LastName == sent.LastName &&
+		sameMetadata(sent.Metadata, stored.Metadata)
+}
+
+func (r *UpdateUserRequest) validate() error {
+	if r == nil {
+		return errNilRequest("User.Update")
+	}
+	return nil
+}
+
+// reconcileDelete reads the "not found" that follows an attempt whose outcome is ambiguous. Zep
+// removes the sessions of a user one by one, and then the user: the "not found" can be about a
+// session that the earlier attempt has just removed, and that attempt may have been cut off
+// since. So it looks whether the user is gone, and deletes again until that is so, within the
+// deadline of the call.
+func (s *UserService) reconcileDelete(
+	ctx context.Context, userID string, failure *Error, opts []RequestOption,
+) error {
+	for n := 1; errors.Is(failure, ErrNotFound); n++ {
+		_, err := s.Get(ctx, userID, opts...)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err == nil {
+			_, err = do(ctx, s.client, call[none]{
+				endpoint: "DELETE /user/{userId}",
+				ids:      []string{userID},
+				decode:   decodeOK,
+			}, opts)
+		}
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, ErrNotFound) { // about another session
+			err = s.client.sleep(ctx, s.client.backoff(n))
+		}
+		if err != nil {
+			return fmt.Errorf("zep: %s %s: could not verify whether the user is gone: %w",
+				failure.Method, failure.Path, err)
+		}
+	}
+	return failure
 }
 
 func (s *UserService) pager() pager[User] {
