@@ -42,7 +42,7 @@ func TestChaosLate(t *testing.T) {
 		var late *chaos.Late
 		c := newChaosRun(t, seed, chaosLate(&late), chaosUnwrapped)
 		writers := make([]*lateWriter, chaosWriters)
-		each := (chaosWrites(3_000) + chaosWriters - 1) / chaosWriters
+		each := (chaosWrites(1_500) + chaosWriters - 1) / chaosWriters
 		c.each(func(g int) {
 			w := newLateWriter(c, late, g)
 			writers[g] = w

@@ -346,6 +346,9 @@ func (call *chaosCall) judge() chaosVerdict {
 	case len(call.seen) > 0 && call.lostCreateRace(call.seen[len(call.seen)-1]):
 		call.run.failed.Add(1)
 		return call.judgeFailure()
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		call.run.failed.Add(1) // it keeps the answer that came before
+		return call.judgeFailure()
 	case errors.Is(err, zep.ErrAlreadyExists), errors.Is(err, zep.ErrNotFound):
 		call.run.refused.Add(1)
 		return call.judgeRefusal()

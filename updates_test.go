@@ -159,7 +159,7 @@ func TestUpdates_OneAtATimeUnderLoad(t *testing.T) {
 
 func TestUpdates_DifferentRecords(t *testing.T) {
 	t.Parallel()
-	c, g := gatedClient(t)
+	c, g := gatedClient(t, WithParallelUpdates())
 	done := []<-chan error{
 		startUpdate(context.Background(), c, "user", "jane", 0),
 		startUpdate(context.Background(), c, "user", "john", 0),
