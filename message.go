@@ -30,8 +30,16 @@ func (s *MessageService) List(
 		endpoint: "GET /sessions/{sessionId}/messages",
 		ids:      []string{sessionID},
 		query:    page,
-		decode:   decodeMessageList,
+		decode:   decodeMessageList(page.limit()),
 	}, opts)
+}
+
+// limit returns the Limit of the options, which may be nil.
+func (o *ListMessagesOptions) limit() int {
+	if o == nil {
+		return 0
+	}
+	return o.Limit
 }
 
 // validate refuses what the server would misread: it keeps both numbers in 32 bits.

@@ -138,7 +138,7 @@ func (s *SessionService) List(
 	return do(ctx, s.client, call[[]*Session]{
 		endpoint: "GET /sessions",
 		query:    page,
-		decode:   decodeSessions,
+		decode:   decodeSessions(page.limit()),
 	}, opts)
 }
 
