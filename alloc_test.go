@@ -97,16 +97,16 @@ func TestAllocations(t *testing.T) {
 		{"User.Get", "GET", user, func() error {
 			_, err := c.User.Get(ctx, "jane")
 			return err
-		}, 28},
+		}, 27},
 		{"User.Add", "POST", user, func() error {
 			_, err := c.User.Add(ctx, &CreateUserRequest{UserID: "jane"})
 			return err
-		}, 31},
+		}, 30},
 		{"User.Update", "PATCH", user, func() error {
 			_, err := c.User.Update(ctx, &UpdateUserRequest{UserID: "jane"})
 			return err
-		}, 35},
-		{"User.Delete", "DELETE", "OK", func() error { return c.User.Delete(ctx, "jane") }, 25},
+		}, 34},
+		{"User.Delete", "DELETE", "OK", func() error { return c.User.Delete(ctx, "jane") }, 24},
 		{"User.List", "GET", "[" + user + "]", func() error {
 			_, err := c.User.List(ctx, &ListOptions{Limit: 1})
 			return err
@@ -114,7 +114,7 @@ func TestAllocations(t *testing.T) {
 		{"Health", "GET", ".", func() error {
 			_, err := c.Health(ctx)
 			return err
-		}, 23},
+		}, 22},
 	} {
 		body := ""
 		if test.method == "POST" || test.method == "PATCH" {

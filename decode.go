@@ -1,6 +1,7 @@
 package zep
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -17,28 +18,54 @@ func decodeUser(_ http.Header, body []byte) (*User, error) {
 	return decodeRecord(body, scanUser)
 }
 
-func decodeUsers(_ http.Header, body []byte) ([]*User, error) {
-	return decodeRecords(body, scanUser)
+// decodeUsers returns a decoder of at most limit users. 0 is no limit.
+func decodeUsers(limit int) func(http.Header, []byte) ([]*User, error) {
+	return func(_ http.Header, body []byte) ([]*User, error) {
+		return decodeRecords(body, limit, scanUser)
+	}
 }
 
 func decodeSession(_ http.Header, body []byte) (*Session, error) {
 	return decodeRecord(body, scanSession)
 }
 
-func decodeSessions(_ http.Header, body []byte) ([]*Session, error) {
-	return decodeRecords(body, scanSession)
+// decodeSessions returns a decoder of at most limit sessions. 0 is no limit.
+func decodeSessions(limit int) func(http.Header, []byte) ([]*Session, error) {
+	return func(_ http.Header, body []byte) ([]*Session, error) {
+		return decodeRecords(body, limit, scanSession)
+	}
 }
 
 func decodeMessage(_ http.Header, body []byte) (*Message, error) {
 	return decodeRecord(body, scanMessage)
 }
 
-func decodeMessageList(_ http.Header, body []byte) (*MessageList, error) {
-	list, err := decodeRecord(body, scanMessageList)
-	if err == nil {
-		err = requireList(body, "messages", len(list.Messages))
+// decodeMessageList returns a decoder of a page of at most limit messages. 0 is no limit.
+func decodeMessageList(limit int) func(http.Header, []byte) (*MessageList, error) {
+	return func(_ http.Header, body []byte) (*MessageList, error) {
+		list, ok := jsonscan.Scan(body, func(s *jsonscan.Scanner) *MessageList {
+			s.LimitRecords(limit)
+			return scanMessageList(s)
+		})
+		if !ok {
+			var err error
+			if list, err = decodeLimitedMessages(body, limit); err != nil {
+				return nil, err
+			}
+		}
+		return completed(list, requireList(body, "messages", len(list.Messages)))
 	}
-	return list, err
+}
+
+// decodeLimitedMessages is decodeMessageList by encoding/json.
+func decodeLimitedMessages(body []byte, limit int) (*MessageList, error) {
+	var list struct{ Messages json.RawMessage }
+	if limit > 0 && json.Unmarshal(body, &list) == nil {
+		if err := checkRecords(list.Messages, limit); err != nil {
+			return nil, err
+		}
+	}
+	return decodeJSON[*MessageList](nil, body)
 }
 
 func decodeMemory(_ http.Header, body []byte) (*Memory, error) {
@@ -50,7 +77,7 @@ func decodeMemory(_ http.Header, body []byte) (*Memory, error) {
 }
 
 func decodeSearchResults(_ http.Header, body []byte) ([]*MemorySearchResult, error) {
-	return decodeRecords(body, scanSearchResult)
+	return decodeRecords(body, 0, scanSearchResult)
 }
 
 func decodeDocument(_ http.Header, body []byte) (*Document, error) {
@@ -58,7 +85,7 @@ func decodeDocument(_ http.Header, body []byte) (*Document, error) {
 }
 
 func decodeDocuments(_ http.Header, body []byte) ([]*Document, error) {
-	return decodeRecords(body, scanDocument)
+	return decodeRecords(body, 0, scanDocument)
 }
 
 func decodeDocumentSearch(_ http.Header, body []byte) (*DocumentSearchResults, error) {
@@ -87,13 +114,36 @@ func decodeRecord[R completer](body []byte, scan func(*jsonscan.Scanner) R) (R, 
 }
 
 func decodeRecords[T any, R pointer[T]](
-	body []byte, scan func(*jsonscan.Scanner) *T,
+	body []byte, limit int, scan func(*jsonscan.Scanner) *T,
 ) ([]*T, error) {
-	scanAll := func(s *jsonscan.Scanner) []*T { return jsonscan.Records(s, scan) }
-	if records, ok := jsonscan.Scan(body, scanAll); ok {
+	if records, ok := jsonscan.ScanRecords(body, limit, scan); ok {
 		return allCompleted[T, R](records, nil)
 	}
+	if err := checkRecords(body, limit); err != nil {
+		return nil, err
+	}
 	return allCompleted[T, R](decodeList[T](nil, body))
+}
+
+// checkRecords returns an error for an array of more records than the request asked for.
+func checkRecords(array []byte, limit int) error {
+	if limit > 0 && jsonscan.Elements(array, limit) > limit {
+		return fmt.Errorf("more than the %d records that were asked for", limit)
+	}
+	return nil
+}
+
+// maxDecoded bounds the memory that decoding one response takes, as far as it can be estimated.
+const maxDecoded = 1 << 30
+
+// checkDecodedSize returns ErrTooLarge for a body that takes more than max bytes of memory when it
+// is decoded. Bodies that cannot are not looked at: those of up to 8 MiB, for maxDecoded.
+func checkDecodedSize(body []byte, max int64) error {
+	if int64(len(body)) <= max/jsonscan.MaxGrowth || jsonscan.DecodedSize(body, max) <= max {
+		return nil
+	}
+	return fmt.Errorf("%w: the response of %d bytes takes over %d bytes when it is decoded",
+		ErrTooLarge, len(body), max)
 }
 
 // completer is a decoded record. Its method complete replaces nil metadata and nil lists with

@@ -33,11 +33,11 @@ func scanList[T any](scan func(*jsonscan.Scanner) *T) func(*jsonscan.Scanner) []
 
 var (
 	userDecoding          = decoding[*User]{decodeUser, scanUser}
-	usersDecoding         = decoding[[]*User]{decodeUsers, scanList(scanUser)}
+	usersDecoding         = decoding[[]*User]{decodeUsers(0), scanList(scanUser)}
 	sessionDecoding       = decoding[*Session]{decodeSession, scanSession}
-	sessionsDecoding      = decoding[[]*Session]{decodeSessions, scanList(scanSession)}
+	sessionsDecoding      = decoding[[]*Session]{decodeSessions(0), scanList(scanSession)}
 	messageDecoding       = decoding[*Message]{decodeMessage, scanMessage}
-	messageListDecoding   = decoding[*MessageList]{decodeMessageList, scanMessageList}
+	messageListDecoding   = decoding[*MessageList]{decodeMessageList(0), scanMessageList}
 	memoryDecoding        = decoding[*Memory]{decodeMemory, scanMemory}
 	searchResultsDecoding = decoding[[]*MemorySearchResult]{
 		decodeSearchResults, scanList(scanSearchResult),

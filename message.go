@@ -30,7 +30,7 @@ func (s *MessageService) List(
 		endpoint: "GET /sessions/{sessionId}/messages",
 		ids:      []string{sessionID},
 		query:    page,
-		decode:   decodeMessageList,
+		decode:   decodeMessageList(page.limit()),
 	}, opts)
 }
 
@@ -101,6 +101,14 @@ func (s *MessageService) UpdateMetadata(
 		decode:   decodeMessage,
 		update:   update,
 	}, opts)
+}
+
+// limit returns the Limit of the options, which may be nil.
+func (o *ListMessagesOptions) limit() int {
+	if o == nil {
+		return 0
+	}
+	return o.Limit
 }
 
 // validate refuses what the server would misread: it keeps both numbers in 32 bits.

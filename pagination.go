@@ -81,6 +81,14 @@ func (o *ListOptions) validate() error {
 	)
 }
 
+// limit returns the Limit of the options, which may be nil.
+func (o *ListOptions) limit() int {
+	if o == nil {
+		return 0
+	}
+	return o.Limit
+}
+
 // checkCount refuses a number that is negative or over max. The server reads limits as 32 bits: a
 // higher one selects other records.
 func checkCount(of, field string, value, max int64) error {

@@ -71,10 +71,10 @@ func (x *exchange) readBody(buffer *bytes.Buffer, resp *http.Response) error {
 		return nil
 	case isSuccess(resp):
 		limit := x.page.maxBody(x.client.maxBody)
-		_, err := buffer.ReadFrom(io.LimitReader(body, limit+1))
+		err := readUpTo(buffer, body, limit)
 		x.page.setWeight(buffer.Len())
-		if int64(buffer.Len()) > limit {
-			err = fmt.Errorf("%w: the response is over %d bytes", ErrTooLarge, limit)
+		if err == nil {
+			err = checkDecodedSize(buffer.Bytes(), maxDecoded)
 		}
 		return err
 	}
@@ -87,6 +87,34 @@ func (x *exchange) readBody(buffer *bytes.Buffer, resp *http.Response) error {
 		err = errTrickles
 	}
 	return err
+}
+
+// readUpTo reads a body into the buffer, and returns ErrTooLarge for one of more than limit bytes.
+// The buffer doubles as in [bytes.Buffer.ReadFrom], but a large one grows to the limit at once: all
+// that was allocated for a body of up to 256 MiB is 384 MiB.
+func readUpTo(buffer *bytes.Buffer, body io.Reader, limit int64) error {
+	for {
+		if buffer.Available() == 0 {
+			capacity := int64(max(2*buffer.Cap(), bytes.MinRead))
+			if capacity >= limit || capacity > max(limit/4, maxPooled) {
+				capacity = limit + bytes.MinRead
+			}
+			grown := make([]byte, buffer.Len(), capacity)
+			copy(grown, buffer.Bytes())
+			*buffer = *bytes.NewBuffer(grown)
+		}
+		free := buffer.AvailableBuffer()
+		n, err := body.Read(free[:min(int64(cap(free)), limit+1-int64(buffer.Len()))])
+		buffer.Write(free[:n])
+		switch {
+		case int64(buffer.Len()) > limit:
+			return fmt.Errorf("%w: the response is over %d bytes", ErrTooLarge, limit)
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
 }
 
 var errTrickles = errors.New("the text of the error did not come to its end in time")

@@ -121,7 +121,7 @@ func (s *SessionService) List(
 	return do(ctx, s.client, call[[]*Session]{
 		endpoint: "GET /sessions",
 		query:    page,
-		decode:   decodeSessions,
+		decode:   decodeSessions(page.limit()),
 	}, opts)
 }
 

@@ -120,7 +120,7 @@ func (s *UserService) GetSessions(
 	return do(ctx, s.client, call[[]*Session]{
 		endpoint: "GET /user/{userId}/sessions",
 		ids:      []string{userID},
-		decode:   decodeSessions,
+		decode:   decodeSessions(0),
 	}, opts)
 }
 
@@ -138,7 +138,7 @@ func (s *UserService) List(
 	return do(ctx, s.client, call[[]*User]{
 		endpoint: "GET /user",
 		query:    page,
-		decode:   decodeUsers,
+		decode:   decodeUsers(page.limit()),
 	}, opts)
 }
 

@@ -65,6 +65,8 @@ type Scanner struct {
 	chunk     strings.Builder // the short strings of this record
 	textLen   int             // their length so far, in all chunks
 	capHint   int             // the capacity of the next chunk
+
+	maxRecords int // of a list; 0 for any number
 }
 
 var scanners = sync.Pool{New: func() any { return new(Scanner) }}
@@ -73,13 +75,32 @@ var scanners = sync.Pool{New: func() any { return new(Scanner) }}
 // read whole; otherwise the value that it returns is incomplete. The scanner is not valid after
 // scan has returned.
 func Scan[T any](data []byte, scan func(*Scanner) T) (value T, ok bool) {
+	s := acquire(data)
+	value = scan(s)
+	return value, s.release()
+}
+
+// ScanRecords reads data as an array of at most max records; 0 is no limit. It is Scan with
+// [Records].
+func ScanRecords[T any](data []byte, max int, record func(*Scanner) *T) (list []*T, ok bool) {
+	s := acquire(data)
+	s.LimitRecords(max)
+	list = Records(s, record)
+	return list, s.release()
+}
+
+func acquire(data []byte) *Scanner {
 	s := scanners.Get().(*Scanner)
 	s.reset(data)
-	value = scan(s)
-	ok = s.done()
+	return s
+}
+
+// release ends a scan, and reports whether it read its data whole.
+func (s *Scanner) release() bool {
+	ok := s.done()
 	s.reset(nil)
 	scanners.Put(s)
-	return value, ok
+	return ok
 }
 
 func (s *Scanner) reset(data []byte) {
@@ -161,11 +182,18 @@ func (s *Scanner) Field(f *Fields) string {
 	return ""
 }
 
+// LimitRecords makes [Records] fail at a list of more than max records. 0 is no limit.
+func (s *Scanner) LimitRecords(max int) { s.maxRecords = max }
+
 // Records reads an array of records. Each record is allocated by itself, so that a kept one does
 // not keep the others. The slice is never nil.
 func Records[T any](s *Scanner, record func(*Scanner) *T) []*T {
 	list := []*T{}
 	for more := s.BeginArray(); more; more = s.NextElement() {
+		if s.maxRecords > 0 && len(list) == s.maxRecords {
+			s.fail()
+			break
+		}
 		start := s.pos
 		r := record(s)
 		if cap(list) == 0 { // the others are probably as long as the first
