@@ -131,6 +131,7 @@ var memoryConformance = []conformanceTest{
 	}},
 	{"delete takes the session too", func(t *testing.T, c *testClient) {
 		c.addMemory(t, "gone", say("hello")...)
+		c.embedded(t, c.id("gone"))
 		require.NoError(t, c.Memory.Delete(c.ctx, c.id("gone")))
 		require.ErrorIs(t, c.Memory.Delete(c.ctx, c.id("gone")), zep.ErrNotFound)
 		_, err := c.Session.Get(c.ctx, c.id("gone"))
@@ -141,6 +142,7 @@ var memoryConformance = []conformanceTest{
 	}},
 	{"a session that is brought back has lost its messages", func(t *testing.T, c *testClient) {
 		c.addMemory(t, "back", say("hello")...)
+		c.embedded(t, c.id("back"))
 		require.NoError(t, c.Memory.Delete(c.ctx, c.id("back")))
 		_, err := c.Session.Update(c.ctx, &zep.UpdateSessionRequest{
 			SessionID: c.id("back"),
@@ -367,7 +369,7 @@ func (c *testClient) searchable(t testing.TB, session string, n int) {
 	soon(t, func() bool {
 		results, err := c.search(session, zep.SearchMemoryRequest{Text: "hello", Limit: n})
 		return err == nil && len(results) == n
-	}, "all messages found")
+	}, "the embeddings of all messages")
 }
 
 var searchConformance = []conformanceTest{

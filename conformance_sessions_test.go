@@ -59,6 +59,7 @@ var sessionConformance = []conformanceTest{
 			c.addSession(t, zep.CreateSessionRequest{SessionID: id, UserID: user.UserID})
 		}
 		c.addMemory(t, "left", &zep.Message{UUID: uuid, Role: zep.RoleHuman, Content: "old"})
+		c.embedded(t, c.id("left"))
 		require.NoError(t, c.Session.Delete(c.ctx, c.id("deleted")))
 		require.NoError(t, c.User.Delete(c.ctx, user.UserID))
 		for _, id := range []string{"left", "deleted"} {
