@@ -125,10 +125,17 @@ func decodeRecords[T any, R pointer[T]](
 	return allCompleted[T, R](decodeList[T](nil, body))
 }
 
+// tooManyRecords is the error of a list with more records than the limit.
+type tooManyRecords int
+
+func (limit tooManyRecords) Error() string {
+	return fmt.Sprintf("more than the %d records that were asked for", int(limit))
+}
+
 // checkRecords returns an error for an array of more records than the request asked for.
 func checkRecords(array []byte, limit int) error {
 	if limit > 0 && jsonscan.Elements(array, limit) > limit {
-		return fmt.Errorf("more than the %d records that were asked for", limit)
+		return tooManyRecords(limit)
 	}
 	return nil
 }

@@ -157,7 +157,11 @@ func (x *exchange) judgeSuccess(resp *http.Response, body []byte) (outcome, *Err
 	if err == nil {
 		return final, nil
 	}
-	return ambiguous, x.newError(resp, "unexpected response: "+err.Error(), err)
+	failure := x.newError(resp, "unexpected response: "+err.Error(), err)
+	if tooMany := tooManyRecords(0); errors.Is(err, ErrTooLarge) || errors.As(err, &tooMany) {
+		return final, failure // the next response would be as large
+	}
+	return ambiguous, failure
 }
 
 // judgeRefusal says what a response proves that is not a 2xx.
