@@ -183,7 +183,9 @@ func (c *Client) resolve(route string, ids []string, options any) (*url.URL, err
 		Path:    c.baseURL.Path + path,
 		RawPath: escaped,
 	}
-	if options != nil {
+	if values, ok := options.(url.Values); ok {
+		target.RawQuery = values.Encode()
+	} else if options != nil {
 		values, err := query.Values(options)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrBadRequest, route, lineError{err})

@@ -2,8 +2,13 @@ package zep
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -20,6 +25,7 @@ type Client struct {
 	config
 	clock
 	http      *http.Client      // sends the attempts of every call
+	carrier   http.RoundTripper // the middleware over the transport in use
 	transport http.RoundTripper // used unless the caller gave an http.Client
 	updates   *updateQueue      // nil with WithConcurrentUpdates
 	maxBody   int64
@@ -52,6 +58,12 @@ func NewClient(opts ...Option) (*Client, error) {
 		c.updates = &updateQueue{}
 	}
 	c.http = &http.Client{Transport: roundTripper{c}}
+	c.carrier = transportInUse{c}
+	for _, middleware := range slices.Backward(cfg.middleware) {
+		if c.carrier = middleware(c.carrier); c.carrier == nil {
+			return nil, errors.New("zep: NewClient: WithMiddleware: the function returned nil")
+		}
+	}
 	if cfg.httpClient != nil {
 		c.http.Jar, c.http.Timeout = cfg.httpClient.Jar, cfg.httpClient.Timeout
 	}
@@ -87,13 +99,91 @@ func decodeHealth(header http.Header, _ []byte) (*Health, error) {
 	return &Health{Version: header.Get("X-Zep-Version")}, nil
 }
 
-// roundTripper is the Transport of the Client's http.Client. It looks up the transport in use for
-// each attempt, so that a Transport that is set later, or a mock in net/http, is used. It has no
-// CloseIdleConnections: when go-retryablehttp gives up a call, no connection pool is emptied.
+// WaitReady asks for the health of the server until it answers with success, and returns that; between
+// two requests it waits as between two attempts of a call. If the context ends first, the error has
+// the last request's, and matches that of the context. A context without an end can make it wait
+// forever.
+//
+// GET /healthz
+func (c *Client) WaitReady(ctx context.Context, opts ...RequestOption) (*Health, error) {
+	if err := c.precheck(opts, nil); err != nil {
+		return nil, err
+	}
+	opts = slices.Concat(opts, []RequestOption{RequestMaxAttempts(1)})
+	for n := 1; ; n++ {
+		health, err := c.Health(ctx, opts...)
+		if err == nil {
+			return health, nil
+		}
+		if ended := c.sleep(ctx, c.backoff(n)); ended != nil {
+			return nil, fmt.Errorf("zep: WaitReady: %w: %w", ended, err)
+		}
+	}
+}
+
+// CloseIdleConnections closes the connections that no call uses, of the transport that the Client uses.
+func (c *Client) CloseIdleConnections() {
+	(&http.Client{Transport: c.currentTransport()}).CloseIdleConnections()
+}
+
+// RawCall is a call of [Client.Do].
+type RawCall struct {
+	Method string     // GET, POST, PATCH, DELETE, …
+	Route  string     // "/user/{userId}", below /api/v1, with a parameter for each id
+	IDs    []string   // the parameters of the route, in their order
+	Query  url.Values // nil if there is none
+	Body   any        // for encoding/json; nil if there is none
+}
+
+// Do makes a call of any route that the other methods do not cover, with the escaping, the limits and
+// the errors of all calls. It stores the JSON of the answer in the value that into points to; if that is
+// nil, any success will do.
+//
+// A GET is tried as any call that reads. Any other call is sent once, unless [RequestMaxAttempts] says
+// more: then it is also repeated after an attempt whose outcome is unknown, which has to be safe. An
+// update is not queued. The error is [ErrBadRequest], before anything is sent, if the method or the
+// route is not one, or if the number of ids is not that of the route, and [ErrInvalidID] as
+// everywhere.
+func (c *Client) Do(ctx context.Context, raw RawCall, into any, opts ...RequestOption) error {
+	err := raw.validate()
+	if err := c.precheck(opts, err); err != nil {
+		return err
+	}
+	if raw.Method != http.MethodGet {
+		opts = slices.Concat([]RequestOption{RequestMaxAttempts(1)}, opts)
+	}
+	_, err = do(ctx, c, call[none]{
+		endpoint: raw.Method + " " + raw.Route,
+		ids:      raw.IDs,
+		query:    raw.Query,
+		body:     raw.Body,
+		decode: func(_ http.Header, body []byte) (none, error) {
+			if into == nil {
+				return none{}, nil
+			}
+			return none{}, json.Unmarshal(body, into)
+		},
+	}, opts)
+	return err
+}
+
+func (r *RawCall) validate() error {
+	switch {
+	case !validHeaderName(r.Method):
+		return fmt.Errorf("%w: Do: Method %.100q is not an HTTP method", ErrBadRequest, r.Method)
+	case !strings.HasPrefix(r.Route, "/"), strings.ContainsAny(r.Route, "?#\x00"):
+		return fmt.Errorf("%w: Do: Route %.100q must be a path, like /user/{userId}",
+			ErrBadRequest, r.Route)
+	}
+	return nil
+}
+
+// roundTripper is the Transport of the Client's http.Client. It has no CloseIdleConnections: when
+// go-retryablehttp gives up a call, no connection pool is emptied.
 type roundTripper struct{ client *Client }
 
 func (t roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := t.client.currentTransport().RoundTrip(req)
+	resp, err := t.client.carrier.RoundTrip(req)
 	switch {
 	case err != nil:
 		if resp != nil && resp.Body != nil { // http.Client would write to the default logger
@@ -108,6 +198,14 @@ func (t roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	hideLocation(resp)
 	return resp, nil
+}
+
+// transportInUse looks up the transport for each attempt, so that a Transport that is set later, or a
+// mock in net/http, is used.
+type transportInUse struct{ client *Client }
+
+func (t transportInUse) RoundTrip(req *http.Request) (*http.Response, error) {
+	return t.client.currentTransport().RoundTrip(req)
 }
 
 // currentTransport returns the transport that an attempt goes through.

@@ -14,6 +14,22 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 )
 
+// CallInfo says which call a request belongs to.
+type CallInfo struct {
+	Method  string
+	Route   string // "/user/{userId}": without ids, below /api/v1
+	Attempt int    // 1 is the first
+}
+
+// CallFromContext returns the call that a request belongs to, by the context of the request that a
+// middleware gets: see [WithMiddleware].
+func CallFromContext(ctx context.Context) (CallInfo, bool) {
+	info, ok := ctx.Value(callInfoKey{}).(CallInfo)
+	return info, ok
+}
+
+type callInfoKey struct{}
+
 // exchange is one call on the wire: its attempts, and what they proved. Its methods are the hooks
 // of go-retryablehttp, which sends the attempts and waits between them.
 type exchange struct {
@@ -121,7 +137,11 @@ func (x *exchange) prepare(body []byte) error {
 // startAttempt begins the next attempt and returns its request. Its URL, header and trace are its
 // own: the transport may still be at work on the last attempt's.
 func (x *exchange) startAttempt(req *http.Request) *http.Request {
-	ctx, cancel := context.WithDeadline(x.ctx, x.deadline)
+	deadline := x.deadline
+	if bound := x.client.attemptTimeout; bound > 0 && time.Now().Add(bound).Before(deadline) {
+		deadline = time.Now().Add(bound)
+	}
+	ctx, cancel := context.WithDeadline(x.ctx, deadline)
 	x.attempt = attempt{
 		number: x.attempt.number + 1,
 		start:  x.client.now(),
@@ -129,6 +149,9 @@ func (x *exchange) startAttempt(req *http.Request) *http.Request {
 		trace:  &sendTrace{cancel: cancel},
 	}
 	ctx = x.attempt.trace.with(ctx)
+	if x.client.middleware != nil {
+		ctx = context.WithValue(ctx, callInfoKey{}, CallInfo{x.method, x.route, x.attempt.number})
+	}
 	x.retry.HTTPClient = x.httpClient()
 	target := x.url
 	req = req.WithContext(ctx)
@@ -219,6 +242,7 @@ func (x *exchange) headers(body bool) http.Header {
 	if body {
 		h["Content-Type"] = contentType
 	}
+	maps.Copy(h, x.client.config.header)
 	maps.Copy(h, x.header)
 	return h
 }
@@ -246,9 +270,20 @@ func (x *exchange) newError(resp *http.Response, text string, cause error) *Erro
 	return err
 }
 
+// minSecret is the shortest value of WithHeader that is a secret: a shorter one is in many texts.
+const minSecret = 8
+
 // redactor returns what takes the tokens of the call out of texts.
 func (x *exchange) redactor() redactor {
-	return secrets(slices.Concat(x.client.authorization(), x.header["Authorization"]))
+	found := secrets(slices.Concat(x.client.authorization(), x.header["Authorization"]))
+	for _, values := range x.client.config.header {
+		for _, value := range values {
+			if len(value) >= minSecret {
+				found = append(found, newToken(value))
+			}
+		}
+	}
+	return found
 }
 
 // logAttempt logs what came of an attempt. It logs no id, and no text of the server's, which may

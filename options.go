@@ -82,7 +82,10 @@ type config struct {
 	concurrentUpdates bool
 	parallelUpdates   bool
 	locker            Locker
-	maxRequestBytes   int64 // 0 is no limit
+	header            http.Header                                 // of every request
+	attemptTimeout    time.Duration                               // 0 is none
+	middleware        []func(http.RoundTripper) http.RoundTripper // the first is the outermost
+	maxRequestBytes   int64                                       // 0 is no limit
 }
 
 // newConfig applies options over the environment over the defaults.
@@ -291,6 +294,56 @@ func WithLogger(logger *slog.Logger) Option {
 	}
 }
 
+// WithAttemptTimeout bounds each attempt of a call: one over a connection that a load balancer dropped
+// silently takes the whole timeout of the call otherwise. An attempt that ran out of time is
+// ambiguous, as one whose response was lost; the request of a metadata update is allowed to finish. It
+// must be more than 0. Default: no bound but that of the call, [WithTimeout].
+func WithAttemptTimeout(timeout time.Duration) Option {
+	return func(c *config) error {
+		c.attemptTimeout = timeout
+		return checkTimeout("WithAttemptTimeout", timeout)
+	}
+}
+
+// WithHeader adds a header to every request, such as the credentials that a proxy asks for. It can be
+// given several times. The value is kept out of errors and logs as the API key is. The names that
+// [RequestHeader] refuses are refused, and Authorization, which [WithAPIKey] sets.
+func WithHeader(key, value string) Option {
+	return func(c *config) error {
+		name, err := checkHeader("WithHeader", key, value)
+		switch {
+		case err != nil:
+			return err
+		case name == "Authorization":
+			return errors.New("WithHeader: Authorization is set by WithAPIKey")
+		}
+		if c.header == nil {
+			c.header = http.Header{}
+		}
+		c.header.Set(name, value)
+		return nil
+	}
+}
+
+// WithMiddleware wraps the transport that carries the requests: the Client's own, tuned one, or that of
+// the http.Client of [WithHTTPClient]. It is called once, by NewClient. Of several, the first is the
+// outermost. [CallFromContext] tells a middleware which call a request belongs to. A middleware sees
+// every attempt.
+func WithMiddleware(middleware func(http.RoundTripper) http.RoundTripper) Option {
+	return func(c *config) error {
+		if middleware == nil {
+			return errors.New("WithMiddleware: the function is nil")
+		}
+		c.middleware = append(c.middleware, middleware)
+		return nil
+	}
+}
+
+// NewTransport returns a new transport like the one that a Client has by default, to change and to hand
+// to [WithHTTPClient]: with client certificates, for example. It is made for many concurrent calls to
+// one host, with proxies from the environment, HTTP/2 and TLS 1.2 or later.
+func NewTransport() *http.Transport { return newTransport() }
+
 // WithConcurrentUpdates lets updates of one record go out side by side. By default a Client sends
 // them one after the other, because the server loses updates otherwise: of 320 concurrent
 // metadata updates of one user, each answered with 200, Zep 0.27.2 kept 94. Use it only where
@@ -410,22 +463,31 @@ func RequestMaxAttempts(attempts int) RequestOption {
 // Transfer-Encoding, Trailer, Accept-Encoding, Idempotency-Key, X-Idempotency-Key.
 func RequestHeader(key, value string) RequestOption {
 	return func(o *callOptions) error {
-		if !validHeaderName(key) {
-			return fmt.Errorf("RequestHeader: %.100q is not a header name", key)
-		}
-		key := http.CanonicalHeaderKey(key)
-		if slices.Contains(reservedHeaders, key) {
-			return fmt.Errorf("RequestHeader: %s is set by the transport", key)
-		}
-		if !validHeaderValue(value) {
-			return fmt.Errorf("RequestHeader: the value of %.100s has a control character in it", key)
+		name, err := checkHeader("RequestHeader", key, value)
+		if err != nil {
+			return err
 		}
 		if o.header == nil {
 			o.header = http.Header{}
 		}
-		o.header.Set(key, value)
+		o.header.Set(name, value)
 		return nil
 	}
+}
+
+// checkHeader returns the canonical name of a header that a caller may set.
+func checkHeader(option, key, value string) (string, error) {
+	if !validHeaderName(key) {
+		return "", fmt.Errorf("%s: %.100q is not a header name", option, key)
+	}
+	name := http.CanonicalHeaderKey(key)
+	if slices.Contains(reservedHeaders, name) {
+		return "", fmt.Errorf("%s: %s is set by the transport", option, name)
+	}
+	if !validHeaderValue(value) {
+		return "", fmt.Errorf("%s: the value of %.100s has a control character in it", option, name)
+	}
+	return name, nil
 }
 
 // reservedHeaders would be ignored by net/http, switch off its decompression, or, an idempotency
