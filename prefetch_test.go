@@ -188,8 +188,7 @@ func TestAll_ContextCancelled(t *testing.T) {
 // The race detector fails it if both write to the same variable.
 func TestWalks_CapturedResponse(t *testing.T) {
 	eachWay(t, func(t *testing.T, w walk, walk walkFunc) {
-		var s *table
-		s = &table{rows: count(1, 1500)}
+		s := &table{rows: count(1, 1500)}
 		s.before = func(n int, req *http.Request) (*http.Response, error) {
 			limit, cursor := pageOf(s.t, req.URL)
 			if cursor >= 1500 {
