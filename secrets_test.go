@@ -146,8 +146,8 @@ func TestSecrets_KeyWhereMessageIsCut(t *testing.T) {
 	}
 }
 
-// TestSecrets_KeyWhereBodyIsCut checks the beginning of a key at the end of what is read of an error:
-// 8 characters of it are secret.
+// TestSecrets_KeyWhereBodyIsCut checks the beginning of a key at the end of what is read of an
+// error: 8 characters of it are secret.
 func TestSecrets_KeyWhereBodyIsCut(t *testing.T) {
 	t.Parallel()
 	for n := 1; n <= len(secret); n++ {

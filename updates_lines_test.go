@@ -64,7 +64,8 @@ func TestDocumentUpdateAll_BehindTwoLines(t *testing.T) {
 	}
 }
 
-// TestUpdateQueue_ManyLines checks a waiter for any number of records, which become free in any order.
+// TestUpdateQueue_ManyLines checks a waiter for any number of records, which become
+// free in any order.
 func TestUpdateQueue_ManyLines(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewSource(1))
@@ -99,7 +100,8 @@ func TestUpdates_CaseOfIDs(t *testing.T) {
 	var arrivals []arrival
 	for _, id := range ids {
 		go func() {
-			_, err := c.User.Update(context.Background(), &UpdateUserRequest{UserID: id, Email: "e"})
+			req := &UpdateUserRequest{UserID: id, Email: "e"}
+			_, err := c.User.Update(context.Background(), req)
 			done <- err
 		}()
 		arrivals = append(arrivals, g.next(t))
