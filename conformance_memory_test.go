@@ -69,6 +69,9 @@ var memoryConformance = []conformanceTest{
 		assert.Empty(t, session.UserID)
 	}},
 	{"add of no messages", func(t *testing.T, c *testClient) {
+		if c.server.isLive {
+			t.Skip("v0.27.2 retries to embed no messages for 12 to 22 s, and embeds no others then")
+		}
 		c.addMemory(t, "empty")
 		assert.Empty(t, c.messages(t, "empty"))
 	}},
@@ -234,10 +237,16 @@ var messagePathConformance = []conformanceTest{
 		assert.Equal(t, &zep.MessageList{Messages: []*zep.Message{}}, list)
 	}},
 	{"all of more than a page, in order", func(t *testing.T, c *testClient) {
+		batches, size := 3, 200
+		if c.server.isLive {
+			// v0.27.2 stores the intents of a batch at once, each over two of the 4 database
+			// connections per core: of 200 messages they block the server for a minute.
+			batches, size = 60, 2
+		}
 		var want []string
-		for batch := range 3 {
+		for batch := range batches {
 			var texts []string
-			for i := range 200 {
+			for i := range size {
 				texts = append(texts, fmt.Sprint(batch, " ", i))
 			}
 			c.addMemory(t, "long", say(texts...)...)

@@ -30,8 +30,8 @@ func listOf(size int, element string) []byte {
 
 // decodedSizes are responses by what takes the memory when they are decoded.
 func decodedSizes(size int) []sizedResponse {
-	const stamps = `"uuid":"8f9ba0e4-1f9e-4b9b-8f0b-2f6d4e9c7a10","created_at":"2024-05-01T12:00:00Z",` +
-		`"updated_at":"2024-05-01T12:00:00Z",`
+	const stamps = `"uuid":"8f9ba0e4-1f9e-4b9b-8f0b-2f6d4e9c7a10",` +
+		`"created_at":"2024-05-01T12:00:00Z","updated_at":"2024-05-01T12:00:00Z",`
 	vector := `[` + strings.Repeat("-0.012345678,", 1535) + `0.1]`
 	metadata := func(value string) []byte {
 		return []byte(`{"user_id":"jane","metadata":{"a":` + value + `}}`)
@@ -50,9 +50,9 @@ func decodedSizes(size int) []sizedResponse {
 		of("sessions", decodesAs(decodeSessions(0)), listOf(size, `{`+stamps+
 			`"id":123456,"deleted_at":null,"session_id":"session-123456","user_id":"jane",`+
 			`"metadata":{"topic":"travel"}}`)),
-		of("messages", decodesAs(decodeMessageList(0)), []byte(`{"messages":`+string(listOf(size, `{`+
-			stamps+`"role":"human","content":"What is the capital of France?",`+
-			`"metadata":{"system":{"intent":"question"}},"token_count":8}`))+`}`)),
+		of("messages", decodesAs(decodeMessageList(0)), []byte(`{"messages":`+string(listOf(size,
+			`{`+stamps+`"role":"human","content":"What is the capital of France?",`+
+				`"metadata":{"system":{"intent":"question"}},"token_count":8}`))+`}`)),
 		of("documents", decodesAs(decodeDocuments), listOf(size, `{`+stamps+
 			`"document_id":"d","content":"c","metadata":{"a":1},"embedding":`+vector+`}`)),
 		of("empty users", decodesAs(decodeUsers(0)), listOf(size, `{}`)),
@@ -83,8 +83,8 @@ func decodesAs[T any](decode func(http.Header, []byte) (T, error)) func([]byte) 
 	return func(body []byte) (any, error) { return decode(nil, body) }
 }
 
-// TestResponse_DecodedSize checks that a response is refused before it is decoded if that takes over
-// 1 GiB, and that the limits are those of the decompressed body.
+// TestResponse_DecodedSize checks that a response is refused before it is decoded if that takes
+// over 1 GiB, and that the limits are those of the decompressed body.
 func TestResponse_DecodedSize(t *testing.T) {
 	t.Parallel()
 	list := func(c *Client) error { _, err := c.User.List(context.Background(), nil); return err }
@@ -94,14 +94,17 @@ func TestResponse_DecodedSize(t *testing.T) {
 		return err
 	}
 	hostile := listOf(13<<20, "{}")
+	within := func(before, after string) []byte {
+		return slices.Concat([]byte(before), hostile, []byte(after))
+	}
 	tests := map[string]struct {
 		body []byte
 		call func(*Client) error
 	}{
 		"users":                      {hostile, list},
-		"messages":                   {slices.Concat([]byte(`{"messages":`), hostile, []byte("}")), messages},
-		"metadata":                   {slices.Concat([]byte(`{"metadata":{"a":`), hostile, []byte("}}")), get},
-		"a field that no record has": {slices.Concat([]byte(`{"new":`), hostile, []byte("}")), get},
+		"messages":                   {within(`{"messages":`, "}"), messages},
+		"metadata":                   {within(`{"metadata":{"a":`, "}}"), get},
+		"a field that no record has": {within(`{"new":`, "}"), get},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -223,22 +226,26 @@ func TestResponse_MoreThanLimit(t *testing.T) {
 func TestReadUpTo(t *testing.T) {
 	t.Parallel()
 	const limit = 10_000
+	sizes := []int{0, 1, 511, 512, 513, 5119, 5121, limit - 1, limit, limit + 1, 3 * limit}
 	cut := errors.New("cut")
 	readers := map[string]func(io.Reader) io.Reader{
-		"whole":           func(r io.Reader) io.Reader { return r },
-		"byte by byte":    iotest.OneByteReader,
-		"EOF with data":   iotest.DataErrReader,
-		"cut at the end":  func(r io.Reader) io.Reader { return io.MultiReader(r, iotest.ErrReader(cut)) },
+		"whole":         func(r io.Reader) io.Reader { return r },
+		"byte by byte":  iotest.OneByteReader,
+		"EOF with data": iotest.DataErrReader,
+		"cut at the end": func(r io.Reader) io.Reader {
+			return io.MultiReader(r, iotest.ErrReader(cut))
+		},
 		"half of a read":  iotest.HalfReader,
 		"empty reads too": func(r io.Reader) io.Reader { return &stutteringReader{r: r} },
 	}
 	for name, reader := range readers {
-		for _, size := range []int{0, 1, 511, 512, 513, 5119, 5121, limit - 1, limit, limit + 1, 3 * limit} {
+		for _, size := range sizes {
 			for _, capacity := range []int{0, 1000, 20_000} {
 				text := strings.Repeat("zep ", size/4+1)[:size]
 				buffer := bytes.NewBuffer(make([]byte, 0, capacity))
 				err := readUpTo(buffer, reader(strings.NewReader(text)), limit)
-				assert.LessOrEqual(t, buffer.Cap(), max(limit+bytes.MinRead, capacity), "%s %d", name, size)
+				most := max(limit+bytes.MinRead, capacity)
+				assert.LessOrEqual(t, buffer.Cap(), most, "%s %d", name, size)
 				assert.Equal(t, text[:min(size, limit+1)], buffer.String(), "%s %d", name, size)
 				switch {
 				case size > limit:
@@ -266,8 +273,8 @@ func (s *stutteringReader) Read(p []byte) (int, error) {
 	return s.r.Read(p)
 }
 
-// BenchmarkDecode_Memory compares the memory that is live after a response of 1 MiB was decoded, and
-// all that decoding allocated, with the estimate, each for one byte of the body.
+// BenchmarkDecode_Memory compares the memory that is live after a response of 1 MiB was decoded,
+// and all that decoding allocated, with the estimate, each for one byte of the body.
 func BenchmarkDecode_Memory(b *testing.B) {
 	live := func() float64 {
 		runtime.GC()

@@ -242,6 +242,22 @@ func TestError_IDQuotedInText(t *testing.T) {
 	}
 }
 
+// TestError_LongerTextIsAnother checks that a text which only begins as that of an existing record
+// is not taken for it.
+func TestError_LongerTextIsAnother(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]error{
+		"bad request: user already exists":                           ErrAlreadyExists,
+		"bad request: user already exists with user_id: x":           ErrAlreadyExists,
+		"bad request: user already exists: x":                        ErrAlreadyExists,
+		"bad request: user already existsx":                          ErrBadRequest,
+		"bad request: session already exists_elsewhere":              ErrBadRequest,
+		"failed to create documents: document_id already existsence": ErrBadRequest,
+	} {
+		assert.Equal(t, []error{want}, matched(refusal(t, 400, text)), text)
+	}
+}
+
 func TestError_MessageIsOneLine(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 5000)

@@ -432,14 +432,42 @@ func (zeroReader) Read(p []byte) (int, error) { return len(p), nil }
 // TestResponse_LargeBufferNotPooled checks that the memory of a large response is not kept for the
 // small ones that follow.
 func TestResponse_LargeBufferNotPooled(t *testing.T) {
-	for range 10 {
-		c, _, _ := scripted(t, nil, answers(200, janeJSON+strings.Repeat(" ", 2*maxPooled)))
-		_, err := c.User.Get(context.Background(), "jane")
-		require.NoError(t, err)
-		buffer := buffers.Get().(*bytes.Buffer)
-		assert.LessOrEqual(t, buffer.Cap(), maxPooled)
+	bodies := map[string]struct {
+		size, limit int
+	}{
+		"a large body":                   {2 * maxPooled, maxBody},
+		"a large buffer, a smaller body": {maxPooled * 3 / 4, maxPooled},
+	}
+	for name, body := range bodies {
+		for range 10 {
+			c, _, _ := scripted(t, nil, answers(200, janeJSON+strings.Repeat(" ", body.size)))
+			limitResponses(c, int64(body.limit))
+			_, err := c.User.Get(context.Background(), "jane")
+			require.NoError(t, err)
+			buffer := buffers.Get().(*bytes.Buffer)
+			assert.LessOrEqual(t, buffer.Cap(), maxPooled, name)
+		}
 	}
 }
+
+// TestResponse_InformationalBodyNotRead checks a response whose body is the connection, or is none:
+// net/http returns only the 101, another http.RoundTripper may return any.
+func TestResponse_InformationalBodyNotRead(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{100, 101, 102, 103, 199} {
+		read := false
+		body := readFunc(func([]byte) (int, error) { read = true; return 0, io.EOF })
+		c, _, _ := scripted(t, nil, answersWithBody(status, body))
+		_, err := c.User.Get(context.Background(), "jane", RequestMaxAttempts(1))
+		assert.Equal(t, status, requireError(t, err).StatusCode)
+		assert.False(t, read, status)
+	}
+}
+
+// readFunc is a function as a reader.
+type readFunc func([]byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 
 // TestResponse_TricklingError checks that the text of an error is not waited for until the
 // deadline.

@@ -347,6 +347,22 @@ func TestSecrets_KeyWhereMessageIsCut(t *testing.T) {
 	}
 }
 
+// TestSecrets_KeyWhereBodyIsCut checks the beginning of a key at the end of what is read of an
+// error: 8 characters of it are secret.
+func TestSecrets_KeyWhereBodyIsCut(t *testing.T) {
+	t.Parallel()
+	for n := 1; n <= len(secret); n++ {
+		lines := strings.Repeat("\n", maxErrorBody-1-n) // one separator in the message
+		c, _, _ := scripted(t, []Option{WithAPIKey(secret)}, answers(400, "x"+lines+secret))
+		_, err := c.User.Get(context.Background(), "jane")
+		want := "x; " + redacted
+		if n < 8 {
+			want = "x; " + secret[:n]
+		}
+		assert.Equal(t, want, requireError(t, err).Message, "%d characters", n)
+	}
+}
+
 // opaqueError has no text of the error that it wraps.
 type opaqueError struct{ inner error }
 

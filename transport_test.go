@@ -344,7 +344,7 @@ func TestTransport_ConnectionReused(t *testing.T) {
 // have arrived, so that there is an idle connection for each goroutine.
 func TestTransport_ConnectionForEachGoroutine(t *testing.T) {
 	t.Parallel()
-	const goroutines = 64
+	const goroutines = 256 // as many as are kept
 	var mu sync.Mutex
 	connections := map[string]bool{}
 	var arrived sync.WaitGroup

@@ -33,14 +33,23 @@ func TestDecodedSize(t *testing.T) {
 			`{"metadata":{"a":[` + repeat("{}", 1000) + "]}}",
 			recordSize + arraySize + 1001*objectSize + elements,
 		},
-		"arrays":           {"[" + repeat("[]", 1000) + "]", 1001*arraySize + elements},
-		"numbers":          {"[" + repeat("0", 1000) + "]", arraySize + elements},
-		"strings":          {"[" + repeat(`"abc"`, 1000) + "]", arraySize + 1000*(stringSize+3) + elements},
-		"nested objects":   {strings.Repeat(`{"a":`, 1000) + "1", recordSize + 999*objectSize},
-		"few members":      {"{" + repeat(`"a":1`, fewMembers) + "}", recordSize},
-		"many members":     {"{" + repeat(`"a":1`, fewMembers+3) + "}", recordSize + 3*memberSize},
-		"many, after more": {`{"b":{"c":1},` + repeat(`"a":1`, fewMembers) + "}", recordSize + objectSize + memberSize},
-		"after an array":   {`[[1,2],{` + repeat(`"a":1`, 3) + "}]", 2*arraySize + recordSize + 2*elementSize},
+		"arrays":  {"[" + repeat("[]", 1000) + "]", 1001*arraySize + elements},
+		"numbers": {"[" + repeat("0", 1000) + "]", arraySize + elements},
+		"strings": {
+			"[" + repeat(`"abc"`, 1000) + "]",
+			arraySize + 1000*(stringSize+3) + elements,
+		},
+		"nested objects": {strings.Repeat(`{"a":`, 1000) + "1", recordSize + 999*objectSize},
+		"few members":    {"{" + repeat(`"a":1`, fewMembers) + "}", recordSize},
+		"many members":   {"{" + repeat(`"a":1`, fewMembers+3) + "}", recordSize + 3*memberSize},
+		"many, after more": {
+			`{"b":{"c":1},` + repeat(`"a":1`, fewMembers) + "}",
+			recordSize + objectSize + memberSize,
+		},
+		"after an array": {
+			`[[1,2],{` + repeat(`"a":1`, 3) + "}]",
+			2*arraySize + recordSize + 2*elementSize,
+		},
 		"text with structure": {
 			`["[{,\"]}:,{{{,,,,\\"]`, arraySize + stringSize + int64(len(`[{,\"]}:,{{{,,,,\\`)),
 		},
@@ -63,12 +72,13 @@ func TestDecodedSize_StopsAtMax(t *testing.T) {
 	assert.EqualValues(t, 11*arraySize, got)
 }
 
-// FuzzDecodedSize checks that no JSON is estimated at more than MaxGrowth, since shorter ones are not
-// looked at, and that the number of elements is that of encoding/json.
+// FuzzDecodedSize checks that no JSON is estimated at more than MaxGrowth, since shorter ones are
+// not looked at, and that the number of elements is that of encoding/json.
 func FuzzDecodedSize(f *testing.F) {
 	for _, seed := range []string{
-		"", "[", "[{}", "[{},{}]", `{"a":[1,2],"b":"c"}`, `["a",["b","c"],{"d":1}]`, ` [ ] `, `["\\"]`,
-		`[1`, `["]",2]`, `{"":{"":{"":{}}}}`, "[{},{},{},{},{},{},{},{},{},{},{}]", "null", "[[],[]]", "[\n1]",
+		"", "[", "[{}", "[{},{}]", `{"a":[1,2],"b":"c"}`, `["a",["b","c"],{"d":1}]`, ` [ ] `,
+		`["\\"]`, `[1`, `["]",2]`, `{"":{"":{"":{}}}}`, "[{},{},{},{},{}]",
+		"null", "[[],[]]", "[\n1]",
 	} {
 		f.Add(seed)
 	}
