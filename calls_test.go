@@ -507,8 +507,10 @@ func methodsByName(c *Client) map[string]reflect.Value {
 			methods[name+"."+receiver.Type().Method(i).Name] = receiver.Method(i)
 		}
 	}
-	for _, sendsNothing := range []string{"Client.String", "Client.Wait"} {
-		delete(methods, sendsNothing)
+	for _, notOneCall := range []string{
+		"Client.String", "Client.Wait", "Client.CloseIdleConnections", "Client.Do", "Client.WaitReady",
+	} {
+		delete(methods, notOneCall)
 	}
 	return methods
 }
