@@ -47,7 +47,7 @@ var (
 
 	// ErrTooLarge: the request is over what the server takes (413; 5 MiB unless it is configured
 	// otherwise) or over [WithMaxRequestBytes], or its response is over the 256 MiB that the client
-	// reads.
+	// reads, or would take over about 1 GiB of memory when it is decoded.
 	ErrTooLarge = errors.New("zep: too large")
 
 	// ErrRateLimited: 429, still after the last attempt. Zep itself does not limit; proxies
