@@ -69,29 +69,13 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 	if err != nil {
 		return zero, err
 	}
-	method, route, _ := strings.Cut(call.endpoint, " ")
-	target, err := c.resolve(route, call.ids, call.query)
+	target, body, err := call.request(c)
 	if err != nil {
 		return zero, err
 	}
-	body, err := encode(call.body)
-	if err != nil {
-		return zero, fmt.Errorf("%w: %s: %w", ErrBadRequest, call.endpoint, lineError{err})
-	}
-	if max := c.maxRequestBytes; max > 0 && int64(len(body)) > max {
-		return zero, fmt.Errorf("%w: %s: the request takes %d bytes, over the %d of "+
-			"WithMaxRequestBytes", ErrTooLarge, call.endpoint, len(body), max)
-	}
-
-	if method == http.MethodGet {
-		call.resend = readOnly
-	}
-
 	x := &exchange{
 		client:      c,
 		callOptions: options,
-		method:      method,
-		route:       route,
 		url:         *target,
 		resend:      call.resend,
 		transient:   call.transient,
@@ -100,6 +84,10 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 			result, err = call.decodeSuccess(header, body)
 			return err
 		},
+	}
+	x.method, x.route, _ = strings.Cut(call.endpoint, " ")
+	if x.method == http.MethodGet {
+		x.resend = readOnly
 	}
 	if c.updates != nil && call.update.records != nil {
 		turn, waited, err := c.takeTurn(ctx, call.update, options.timeout)
@@ -113,19 +101,45 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 	if failure == nil && call.readBack == nil {
 		return result, nil
 	}
+	return call.follow(ctx, x, body, failure)
+}
+
+// request returns the URL and the body of a call.
+func (c *call[T]) request(client *Client) (*url.URL, []byte, error) {
+	_, route, _ := strings.Cut(c.endpoint, " ")
+	target, err := client.resolve(route, c.ids, c.query)
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err := encode(c.body)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %s: %w", ErrBadRequest, c.endpoint, lineError{err})
+	}
+	if max := client.maxRequestBytes; max > 0 && int64(len(body)) > max {
+		return nil, nil, fmt.Errorf("%w: %s: the request takes %d bytes, over the %d of "+
+			"WithMaxRequestBytes", ErrTooLarge, c.endpoint, len(body), max)
+	}
+	return target, body, nil
+}
+
+// follow makes the calls that a call needs after it: to read back what it did, or to find out whether
+// it was done. They share its deadline.
+func (c *call[T]) follow(
+	ctx context.Context, x *exchange, body []byte, failure *Error,
+) (T, error) {
+	var zero T
 	ctx, cancel := context.WithDeadline(ctx, x.deadline)
 	defer cancel()
 	if failure != nil {
-		if failure.maybeExecuted && call.reconcile != nil {
-			return call.reconcile(ctx, body, failure)
+		if failure.maybeExecuted && c.reconcile != nil {
+			return c.reconcile(ctx, body, failure)
 		}
 		return zero, failure
 	}
-	if call.readBack != nil {
-		if result, err = call.readBack(ctx); err != nil {
-			return zero, fmt.Errorf("zep: %s %.1000s: done, but reading it back failed: %w",
-				x.method, x.url.EscapedPath(), err)
-		}
+	result, err := c.readBack(ctx)
+	if err != nil {
+		return zero, fmt.Errorf("zep: %s %.1000s: done, but reading it back failed: %w",
+			x.method, x.url.EscapedPath(), err)
 	}
 	return result, nil
 }
