@@ -227,9 +227,9 @@ func (c *testClient) cleanUpSession(t testing.TB, id string) {
 }
 
 // embedded waits until the server has worked on the messages of the session with that id. Call it
-// before the session is deleted. v0.27.2 works on one batch after another, and retries a batch whose
-// messages are gone for 12 to 22 s. Until then it works on no other session's messages, and creates
-// no collection: the index of a collection waits for the transaction of the batch.
+// before the session is deleted. v0.27.2 works on one batch after another, and retries a batch
+// whose messages are gone for 12 to 22 s. Until then it works on no other session's messages, and
+// creates no collection: the index of a collection waits for the transaction of the batch.
 func (c *testClient) embedded(t testing.TB, id string) {
 	t.Helper()
 	memory, err := c.Memory.Get(c.ctx, id, &zep.GetMemoryOptions{LastN: 1000})
