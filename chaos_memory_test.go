@@ -130,7 +130,7 @@ func (w *chaosWriter) addMessages(session string, n int) chaosMemoryCall {
 	switch {
 	case add.chaosVerdict == exists, add.chaosVerdict == missing:
 		add.violation(chaosWrong, "refused by the server")
-	case add.chaosVerdict == acknowledged && add.done() == 0:
+	case add.chaosVerdict == acknowledged && add.done() == 0 && !add.heldBack():
 		add.violation(chaosLost, "acknowledged, and not done")
 	}
 	return add

@@ -325,6 +325,14 @@ func (call *chaosCall) done() (times int) {
 	return times
 }
 
+// heldBack reports whether an attempt was held back: it may have been delivered meanwhile, which the
+// exchange does not show.
+func (call *chaosCall) heldBack() bool {
+	return slices.ContainsFunc(call.seen, func(x chaos.Exchange) bool {
+		return strings.HasPrefix(x.Fault, "held back")
+	})
+}
+
 // ambiguous reports whether the outcome of an attempt to write is unknown to the client.
 func (call *chaosCall) ambiguous() bool {
 	return call.unseen > 0 ||
