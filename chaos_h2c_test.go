@@ -38,7 +38,7 @@ func TestChaosHTTP2(t *testing.T) {
 func testChaosHTTP2(t *testing.T, network chaosNetwork) {
 	t.Parallel()
 	t.Run("records", func(t *testing.T) {
-		chaosEachSeed(t, chaosRecords(network, 600, zeptest.WithRacyUpdates()))
+		chaosEachSeed(t, chaosRecords(network, 300, zeptest.WithRacyUpdates()))
 	})
 	t.Run("memory", func(t *testing.T) {
 		chaosEachSeed(t, chaosMemory(network, 300, zeptest.WithRacyUpdates()))

@@ -71,8 +71,8 @@ func TestHTTP2_SilentConnection(t *testing.T) {
 	transport := ownTransport(c)
 	require.NotZero(t, transport.HTTP2.SendPingTimeout)
 	transport.TLSClientConfig.InsecureSkipVerify = true
-	transport.HTTP2.SendPingTimeout = 50 * time.Millisecond
-	transport.HTTP2.PingTimeout = 50 * time.Millisecond
+	transport.HTTP2.SendPingTimeout = 200 * time.Millisecond
+	transport.HTTP2.PingTimeout = 200 * time.Millisecond
 	t.Cleanup(transport.CloseIdleConnections)
 
 	_, err = c.User.Get(context.Background(), "jane")
@@ -82,5 +82,7 @@ func TestHTTP2_SilentConnection(t *testing.T) {
 		_, err = c.User.Get(context.Background(), "jane", RequestTimeout(20*time.Second))
 		require.NoError(t, err)
 	}
-	assert.EqualValues(t, 2, connections.Load())
+	// A slow machine may take a live connection for a silent one, now and then.
+	assert.GreaterOrEqual(t, connections.Load(), int32(2))
+	assert.Less(t, connections.Load(), int32(10))
 }
