@@ -27,7 +27,7 @@ type chaosMemoryCall struct {
 // TestChaosMemory checks that messages are stored once, also in sessions that do not exist yet.
 func TestChaosMemory(t *testing.T) {
 	chaosEachSeed(t,
-		chaosMemory(chaosHTTP1, 2_000, zeptest.WithRacyUpdates()))
+		chaosMemory(chaosHTTP1, 1_000, zeptest.WithRacyUpdates()))
 }
 
 // chaosMemory returns TestChaosMemory in a network, with its usual number of writes.

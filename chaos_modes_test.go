@@ -25,7 +25,7 @@ func chaosBothSides(server http.Handler, seed uint64) (*chaos.Proxy, func(), []z
 func TestChaosBothSides(t *testing.T) {
 	t.Parallel()
 	t.Run("records", func(t *testing.T) {
-		chaosEachSeed(t, chaosRecords(chaosBothSides, 500, zeptest.WithRacyUpdates()))
+		chaosEachSeed(t, chaosRecords(chaosBothSides, 300, zeptest.WithRacyUpdates()))
 	})
 	t.Run("memory", func(t *testing.T) {
 		chaosEachSeed(t, chaosMemory(chaosBothSides, 500, zeptest.WithRacyUpdates()))

@@ -34,7 +34,7 @@ const (
 // loses updates that are not kept apart.
 func TestChaos(t *testing.T) {
 	chaosEachSeed(t,
-		chaosRecords(chaosHTTP1, 4_000, zeptest.WithRacyUpdates()))
+		chaosRecords(chaosHTTP1, 2_000, zeptest.WithRacyUpdates()))
 }
 
 // chaosRecords returns TestChaos in a network, with its usual number of writes.

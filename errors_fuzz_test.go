@@ -237,8 +237,8 @@ func TestError_BoundedLine(t *testing.T) {
 func TestNewClient_LongBaseURL(t *testing.T) {
 	t.Parallel()
 	for _, base := range []string{
-		strings.Repeat("x", 1<<20), "http://zep.test:" + strings.Repeat("1", 1<<20),
-		"http://zep.test/%" + strings.Repeat("\u202e", 1<<20), strings.Repeat("@\n", 1<<20),
+		strings.Repeat("x", 1<<17), "http://zep.test:" + strings.Repeat("1", 1<<17),
+		"http://zep.test/%" + strings.Repeat("\u202e", 1<<17), strings.Repeat("@\n", 1<<17),
 	} {
 		_, err := NewClient(WithBaseURL(base), WithAPIKey(""))
 		require.Error(t, err)

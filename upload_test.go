@@ -115,7 +115,7 @@ func TestDocumentAdd_Batches(t *testing.T) {
 		documents, size, requests, refused int
 		opts                               []zep.Option
 	}{
-		{2000, 10 << 10, 4, 0, nil},
+		{2000, 1 << 10, 4, 0, nil},
 		{2, 3 << 20, 3, 1, nil},
 		{500, 20 << 10, 4, 1, nil}, // of 10 MiB: the second half is a few bytes more
 		{1000, 20 << 10, 6, 1, nil},
