@@ -115,7 +115,7 @@ func TestServerLocks_SessionHangs(t *testing.T) {
 	before := server.Requests()
 	_, err := c.Session.Update(context.Background(),
 		&zep.UpdateSessionRequest{SessionID: "s0", Metadata: zep.Metadata{"a": 1}},
-		zep.RequestTimeout(50*time.Millisecond))
+		zep.RequestTimeout(500*time.Millisecond))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorIs(t, err, zep.ErrAmbiguous)
 	assert.ErrorContains(t, err, "the record may be locked on the server: see ")
@@ -129,8 +129,8 @@ func TestServerLocks_SessionHangs(t *testing.T) {
 func TestServerLocks_GivenUp(t *testing.T) {
 	t.Parallel()
 	server, c := lockingServer(t, 1)
-	server.Inject(zeptest.Fault{Method: http.MethodPatch, Apply: true, Delay: 50 * time.Millisecond})
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	server.Inject(zeptest.Fault{Method: http.MethodPatch, Apply: true, Delay: 600 * time.Millisecond})
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 	defer cancel()
 	_, err := c.Session.Update(ctx,
 		&zep.UpdateSessionRequest{SessionID: "s0", Metadata: zep.Metadata{"a": 1}})
@@ -153,7 +153,7 @@ func cutUpdate(t *testing.T, server *zeptest.Server, session string) {
 	server.Inject(zeptest.Fault{Method: http.MethodPatch, Apply: true, Delay: time.Hour})
 	_, err = c.Session.Update(context.Background(),
 		&zep.UpdateSessionRequest{SessionID: session, Metadata: zep.Metadata{"cut": true}},
-		zep.RequestTimeout(50*time.Millisecond))
+		zep.RequestTimeout(500*time.Millisecond))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	for deadline := time.Now().Add(10 * time.Second); len(server.Locked()) == 0; runtime.Gosched() {
 		if time.Now().After(deadline) {

@@ -34,7 +34,7 @@ func mostAtOnce(t *testing.T, call func(c *Client, i int) error, opts ...Option)
 		}
 		select {
 		case <-all:
-		case <-time.After(time.Millisecond):
+		case <-time.After(20 * time.Millisecond):
 		}
 		return answersRecord(req)
 	})
@@ -96,7 +96,7 @@ func TestUpdates_StuckRecord(t *testing.T) {
 		return answersRecord(req)
 	})
 	c, _ := clientWith(t, transport)
-	c.passOnAfter = 10 * time.Millisecond
+	c.passOnAfter = time.Second // far more than an update takes here
 	stuck := startUpdate(ctx, c, "session", "stuck", 0)
 	waitUntil(t, "the first is under way", func() bool { return waiting(c.updates, allMetadata[0]) == 0 })
 	second := startUpdate(ctx, c, "session", "stuck", 1)
