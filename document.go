@@ -101,28 +101,29 @@ func (s *DocumentService) GetByIDs(
 	return s.getList(ctx, "Document.GetByIDs", collection, "document_ids", documentIDs, err, opts)
 }
 
-// All walks all documents of a collection, with or without metadata, with their embeddings, in the
-// server's order. The walk of an empty collection yields nothing; that of one that does not exist
-// is [ErrNotFound].
+// All walks all documents of a collection, with their embeddings, in the server's order. An empty
+// collection yields nothing, and one that does not exist [ErrNotFound].
 //
-// It is one request, whose response is decoded while it comes. The walk holds one document, of at
-// most 256 MiB as JSON, and up to 40 bytes for each one that it has yielded. The server loads the
-// whole collection before it answers.
+// All is one request, and decodes its response while it comes. It holds one document at a time, of
+// at most 256 MiB as JSON, and up to 40 bytes for each document that it has yielded. The server
+// loads the whole collection before it answers.
 //
-// A response that breaks off is asked for again from its beginning, and what was yielded before is
-// left out, by the UUIDs, whatever the order. A document that is there throughout the walk is
-// yielded once; one that is added or deleted meanwhile may be yielded or not. An error is yielded
+// If the response breaks off, All asks for it again, and leaves out the documents that it has
+// yielded, by their UUIDs: the order may be another. A document that exists throughout the walk is
+// yielded once, and one that is added or deleted during the walk at most once. An error is yielded
 // once, and ends the walk.
 //
-// A break of the loop, or a panic in it, ends the request. As long as the loop works on a document,
-// nothing more is read, so a proxy or the server may cut a loop that is slow.
+// A break of the loop ends the request. While the loop works on a document, nothing is read, and a
+// proxy or the server may cut the connection of a slow loop.
 //
-// [RequestTimeout] and [WithTimeout] bound the time without data, before the response and in it,
-// with the waits between attempts; the time that the loop takes does not count, nor does it of
-// [WithAttemptTimeout]. The Timeout of an http.Client of your own bounds the whole response.
-// [RequestMaxAttempts] and [WithMaxAttempts] bound the attempts in a row without a new document; 1
-// is never again. [CaptureResponse] stores the response, without a body, before the first document
-// is yielded.
+// Some options mean something else here:
+//   - [RequestTimeout] and [WithTimeout] bound the time in which no data comes, also before the
+//     response, and with the waits between attempts. The time of the loop does not count.
+//     [WithAttemptTimeout] bounds the same of each attempt, but the Timeout of an http.Client of
+//     your own bounds the whole response.
+//   - [RequestMaxAttempts] and [WithMaxAttempts] bound the attempts in a row: a new document begins
+//     their count anew. With 1 nothing is tried again.
+//   - [CaptureResponse] stores a success before its first document is yielded, without the body.
 //
 // POST /api/v1/collection/{collectionName}/document/list/get
 func (s *DocumentService) All(

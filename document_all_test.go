@@ -66,7 +66,8 @@ func TestDocumentAll(t *testing.T) {
 	}, documents[0])
 	assert.Equal(t, Metadata{}, documents[1].Metadata, "is never nil")
 	sent := s.requests()[0]
-	assert.Equal(t, "POST "+mockURL+"/api/v1/collection/docs/document/list/get", sent.method+" "+sent.url)
+	assert.Equal(t, "POST", sent.method)
+	assert.Equal(t, mockURL+"/api/v1/collection/docs/document/list/get", sent.url)
 	assert.Equal(t, "{}", sent.body)
 
 	again, err := Collect(all)
@@ -74,11 +75,14 @@ func TestDocumentAll(t *testing.T) {
 	assert.Len(t, again, 1, "a second range asks again")
 }
 
+// noDocuments is what the server says of a collection without documents.
+const noDocuments = "failed to get documents: documents not found"
+
 // TestDocumentAll_None checks the answers of a server that has no document.
 func TestDocumentAll_None(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []step{
-		answers(404, "failed to get documents: documents not found"), answers(200, "[]"), answers(200, "null"),
+		answers(404, noDocuments), answers(200, "[]"), answers(200, "null"),
 	} {
 		c, _, _ := scripted(t, nil, answer)
 		got, err := collectDocs(c)
@@ -115,7 +119,7 @@ func TestDocumentAll_Broken(t *testing.T) {
 		"garbage":                   {answers(200, "["+both+",\x00\xff]"), []string{"1", "2"}},
 		"garbage after a document":  {answers(200, "["+both+" garbage]"), []string{"1"}},
 		"garbage after the array":   {answers(200, "["+both+"]garbage"), []string{"1", "2"}},
-		"the text of an error":      {answers(200, "["+both+",Internal Server Error\n"), []string{"1", "2"}},
+		"the text of an error":      {answers(200, "["+both+",Internal Server"), []string{"1", "2"}},
 		"a page":                    {answers(200, "["+both+",<html>502</html>"), []string{"1", "2"}},
 		"a page at once":            {answers(200, "<html>"), nil},
 		"a number":                  {answers(200, "["+both+",17]"), []string{"1", "2"}},
@@ -217,7 +221,7 @@ func TestDocumentAll_Attempts(t *testing.T) {
 	assert.Len(t, got, 50)
 
 	// All documents were deleted after the response broke off.
-	c, _, _ = scripted(t, nil, cutAfter(1), answers(404, "failed to get documents: documents not found"))
+	c, _, _ = scripted(t, nil, cutAfter(1), answers(404, noDocuments))
 	got, err = collectDocs(c)
 	require.NoError(t, err)
 	assert.Len(t, got, 1)
@@ -277,7 +281,7 @@ func TestDocumentAll_CapturedResponse(t *testing.T) {
 	assert.Contains(t, shown(t, response), "down")
 }
 
-// docServer serves the documents again and again as the handler says, without an end.
+// docServer returns a client of a server that answers as the function writes.
 func docServer(t *testing.T, write func(w http.ResponseWriter, r *http.Request)) *Client {
 	c, _ := clientWithServer(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -369,7 +373,10 @@ func TestDocumentAll_Timeout(t *testing.T) {
 		http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	}
-	for name, begin := range map[string]string{"before the data": "", "in a document": "[" + docJSON(1) + ","} {
+	for name, begin := range map[string]string{
+		"before the data": "",
+		"in a document":   "[" + docJSON(1) + ",",
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var requests atomic.Int32
@@ -378,7 +385,7 @@ func TestDocumentAll_Timeout(t *testing.T) {
 				_, _ = io.WriteString(w, begin)
 				hang(w, r)
 			})
-			_, err := collectDocs(c, RequestTimeout(100*time.Millisecond))
+			_, err := collectDocs(c, RequestTimeout(time.Second))
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			require.NotErrorIs(t, err, context.Canceled)
 			assert.True(t, requireError(t, err).Timeout())
@@ -396,7 +403,9 @@ func TestDocumentAll_Timeout(t *testing.T) {
 		t.Parallel()
 		const timeout = 2 * time.Second
 		goOn := make(chan struct{})
-		c := docServer(t, func(w http.ResponseWriter, r *http.Request) {
+		var requests atomic.Int32
+		c := docServer(t, func(w http.ResponseWriter, _ *http.Request) {
+			requests.Add(1)
 			_, _ = io.WriteString(w, "["+docJSON(1)+",")
 			http.NewResponseController(w).Flush()
 			<-goOn
@@ -412,10 +421,11 @@ func TestDocumentAll_Timeout(t *testing.T) {
 			}
 		}
 		assert.Equal(t, 2, n)
+		assert.EqualValues(t, 1, requests.Load())
 	})
 	t.Run("slow server", func(t *testing.T) {
 		t.Parallel()
-		const timeout = 1500 * time.Millisecond
+		const timeout = 2 * time.Second
 		c := docServer(t, func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "["+docJSON(0))
 			for n := range 6 {
@@ -494,7 +504,10 @@ func TestDocumentAll_OtherTransport(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded, name)
 		require.NotErrorIs(t, err, context.Canceled, name)
 	}
-	for name, end := range map[string]func(){"panic": func() { panic("no") }, "runtime.Goexit": runtime.Goexit} {
+	for name, end := range map[string]func(){
+		"panic":          func() { panic("no") },
+		"runtime.Goexit": runtime.Goexit,
+	} {
 		c, _, _ := scripted(t, nil, answer("["+docJSON(1)+","))
 		done := make(chan struct{})
 		go func() {

@@ -109,8 +109,9 @@ func TestArrayReader(t *testing.T) {
 func TestArrayReader_ErrorText(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		`{"error":"x"}`:                      `"{\"error\":\"x\"}": not an array`,
-		"[]\n" + strings.Repeat("x", 1000):   `"` + strings.Repeat("x", 100) + `" after the array: not an array`,
+		`{"error":"x"}`: `"{\"error\":\"x\"}": not an array`,
+		"[]\n" + strings.Repeat("x", 1000): `"` + strings.Repeat("x", 100) +
+			`" after the array: not an array`,
 		strings.Repeat("x", 1000):            `"` + strings.Repeat("x", 100) + `": not an array`,
 		"[1}":                                `"}" in the place of "]": not an array`,
 		"\n <html>" + strings.Repeat("x", 5): `"<html>xxxxx": not an array`,
@@ -203,7 +204,8 @@ func TestArrayReader_Buffer(t *testing.T) {
 func FuzzArrayReader(f *testing.F) {
 	for _, text := range []string{
 		`[]`, ` [ 1 , "a,]" ]`, `null`, `[{"a":[1,{"b":"\\\""}]},[[]]]`, `[1,]`, `[,1]`, `[1}`, `[{]}]`,
-		`[1] 2`, `{"a":1}`, `["\u005d\\",""]`, `[1 2]`, `["a" "b"]`, `nullx`, `<html>`, "[\x00]", "[\"\xff\"]",
+		`[1] 2`, `{"a":1}`, `["\u005d\\",""]`, `[1 2]`, `["a" "b"]`,
+		`nullx`, `<html>`, "[\x00]", "[\"\xff\"]",
 	} {
 		f.Add(text, 3)
 	}
