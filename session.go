@@ -223,7 +223,8 @@ func (s *SessionService) bringBack(
 		return session, err
 	}
 	memory, err := s.client.Memory.Get(ctx, req.SessionID, &GetMemoryOptions{LastN: 1}, opts...)
-	if err == nil && len(memory.Messages) == 0 {
+	if errors.Is(err, ErrNotFound) || // a server before 0.20 has no memory without messages
+		err == nil && len(memory.Messages) == 0 {
 		err = s.Delete(ctx, req.SessionID, opts...)
 	}
 	if err == nil || errors.Is(err, ErrNotFound) {
