@@ -33,6 +33,35 @@ func reconcileAdd[T any](
 	return stored, nil
 }
 
+// getOrAdd returns the record that get finds, or else the one that the call adds. A record that is
+// added between the two makes the call fail, and is found then; one that is deleted again after
+// that is looked for once more, with its id known to be taken. It gives up after the fourth such
+// race. All requests share the timeout of the options.
+func getOrAdd[T any](
+	ctx context.Context, c *Client, add call[*T], opts []RequestOption,
+	get func(ctx context.Context, taken bool) (*T, error),
+) (*T, error) {
+	options, err := c.newCallOptions(opts)
+	if err == nil {
+		_, _, err = add.request(c) // is invalid also if the record is there
+	}
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, options.timeout)
+	defer cancel()
+	var result *T
+	for round := range 4 {
+		if result, err = get(ctx, round > 0); !errors.Is(err, ErrNotFound) {
+			return result, err
+		}
+		if result, err = do(ctx, c, add, opts); !errors.Is(err, ErrAlreadyExists) {
+			return result, err
+		}
+	}
+	return nil, err
+}
+
 // reconcileDelete reads the "not found" that follows an attempt whose outcome is ambiguous: that
 // attempt deleted the record.
 func reconcileDelete(_ context.Context, _ []byte, failure *Error) (none, error) {

@@ -3,6 +3,8 @@ package zep
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 )
 
@@ -25,19 +27,10 @@ type SessionService struct{ client *Client }
 func (s *SessionService) Add(
 	ctx context.Context, req *CreateSessionRequest, opts ...RequestOption,
 ) (*Session, error) {
-	if err := req.validate(); err != nil {
+	if err := req.validate("Session.Add"); err != nil {
 		return nil, s.client.precheck(opts, err)
 	}
-	return do(ctx, s.client, call[*Session]{
-		endpoint: "POST /sessions",
-		body:     req,
-		record:   req.SessionID,
-		decode:   decodeSession,
-		reconcile: func(ctx context.Context, body []byte, failure *Error) (*Session, error) {
-			get := func() (*Session, error) { return s.Get(ctx, req.SessionID, opts...) }
-			return reconcileAdd(failure, body, sameSession, get)
-		},
-	}, opts)
+	return do(ctx, s.client, s.addCall(req, opts), opts)
 }
 
 // Get returns a session. The error is [ErrNotFound] if there is none, and [ErrInvalidID] if no
@@ -52,6 +45,52 @@ func (s *SessionService) Get(
 		ids:      []string{sessionID},
 		decode:   decodeSession,
 	}, opts)
+}
+
+// GetOrAdd returns the session with the SessionID of the request as stored, or adds the session of
+// the request if there is none. It changes no metadata of a session that exists.
+//
+// A deleted session is brought back: with the user, the metadata, the UUID and the CreatedAt that
+// it had, without its messages, and without the metadata of the request. [CaptureResponse] tells:
+// it gives the last request's response, and the Method of its Request is PATCH if the session was
+// brought back, by this call or by another at the same time. It is POST if this call added the
+// session, and else GET, which it also is if the response to that POST was lost.
+//
+// The error is [ErrAlreadyExists] if the session is not of the UserID of the request: it belongs to
+// another user, or to nobody, or it belongs to a user and UserID is empty. Nothing is brought back
+// then. The server does not tell whose a deleted session is before it is back; so one of another
+// user is deleted again at once, unless it has got messages meanwhile. One that its owner brings
+// back in that moment is deleted too, with what it gets then; the next message of its owner brings
+// it back.
+//
+// It is right when several do it at once, and when a response is lost: all get the same session,
+// which is added once. It sends one request if the session is there, two if it is new, and four if
+// it is deleted. All requests share one timeout, and each has the attempts and the options of a
+// call. The other errors are those of [SessionService.Get], of [SessionService.Add] and of
+// [SessionService.Update], but not [ErrNotFound].
+//
+// GET /api/v1/sessions/{sessionId}
+// and POST /api/v1/sessions, PATCH /api/v1/sessions/{sessionId}
+func (s *SessionService) GetOrAdd(
+	ctx context.Context, req *CreateSessionRequest, opts ...RequestOption,
+) (*Session, error) {
+	if err := req.validate("Session.GetOrAdd"); err != nil {
+		return nil, s.client.precheck(opts, err)
+	}
+	// Mostly the session is there: a chat asks for it at each turn. To add first would then cost
+	// two requests, an error in the log of the server, and a row id. To update first would bring
+	// back sessions of others.
+	get := func(ctx context.Context, taken bool) (*Session, error) {
+		session, err := s.Get(ctx, req.SessionID, opts...)
+		switch {
+		case taken && errors.Is(err, ErrNotFound):
+			return s.bringBack(ctx, req, opts)
+		case err == nil && session.UserID != req.UserID:
+			return nil, errNotOwner(session)
+		}
+		return session, err
+	}
+	return getOrAdd(ctx, s.client, s.addCall(req, opts), opts, get)
 }
 
 // Update merges metadata into that of a session, as [UpdateUserRequest] says, and returns the
@@ -153,11 +192,56 @@ func (s *SessionService) AllParallel(
 	return s.pager().parallel(ctx, workers, opts)
 }
 
-func (r *CreateSessionRequest) validate() error {
+func (r *CreateSessionRequest) validate(method string) error {
 	if r == nil {
-		return errNilRequest("Session.Add")
+		return errNilRequest(method)
 	}
 	return cmp.Or(checkID("sessionID", r.SessionID), checkIDText("userID", r.UserID))
+}
+
+func (s *SessionService) addCall(req *CreateSessionRequest, opts []RequestOption) call[*Session] {
+	return call[*Session]{
+		endpoint: "POST /sessions",
+		body:     req,
+		record:   req.SessionID,
+		decode:   decodeSession,
+		reconcile: func(ctx context.Context, body []byte, failure *Error) (*Session, error) {
+			get := func() (*Session, error) { return s.Get(ctx, req.SessionID, opts...) }
+			return reconcileAdd(failure, body, sameSession, get)
+		},
+	}
+}
+
+// bringBack undeletes a session, by an update without metadata: for that the server takes no lock.
+// Only the response tells whose the session is. One of another user is deleted again, unless
+// somebody uses it: a session that was just brought back has no messages.
+func (s *SessionService) bringBack(
+	ctx context.Context, req *CreateSessionRequest, opts []RequestOption,
+) (*Session, error) {
+	session, err := s.Update(ctx, &UpdateSessionRequest{SessionID: req.SessionID}, opts...)
+	if err != nil || session.UserID == req.UserID {
+		return session, err
+	}
+	memory, err := s.client.Memory.Get(ctx, req.SessionID, &GetMemoryOptions{LastN: 1}, opts...)
+	if errors.Is(err, ErrNotFound) || // a server before 0.20 has no memory without messages
+		err == nil && len(memory.Messages) == 0 {
+		err = s.Delete(ctx, req.SessionID, opts...)
+	}
+	if err == nil || errors.Is(err, ErrNotFound) {
+		return nil, errNotOwner(session)
+	}
+	return nil, fmt.Errorf("%w; it was deleted, and is back: could not delete it again: %w",
+		errNotOwner(session), err)
+}
+
+// errNotOwner says that a session is not of the user who asks for it, but not whose it is.
+func errNotOwner(session *Session) error {
+	owner := "another user"
+	if session.UserID == "" {
+		owner = "nobody, and can never be given a user"
+	}
+	return fmt.Errorf("%w: session %.100q belongs to %s",
+		ErrAlreadyExists, session.SessionID, owner)
 }
 
 // sameSession reports whether a stored session has the content that was sent.

@@ -25,19 +25,10 @@ type UserService struct{ client *Client }
 func (s *UserService) Add(
 	ctx context.Context, req *CreateUserRequest, opts ...RequestOption,
 ) (*User, error) {
-	if err := req.validate(); err != nil {
+	if err := req.validate("User.Add"); err != nil {
 		return nil, s.client.precheck(opts, err)
 	}
-	return do(ctx, s.client, call[*User]{
-		endpoint: "POST /user",
-		body:     req,
-		record:   req.UserID,
-		decode:   decodeUser,
-		reconcile: func(ctx context.Context, body []byte, failure *Error) (*User, error) {
-			get := func() (*User, error) { return s.Get(ctx, req.UserID, opts...) }
-			return reconcileAdd(failure, body, sameUser, get)
-		},
-	}, opts)
+	return do(ctx, s.client, s.addCall(req, opts), opts)
 }
 
 // Get returns a user. The error is [ErrNotFound] if there is none, and [ErrInvalidID] if no request
@@ -52,6 +43,71 @@ func (s *UserService) Get(
 		ids:      []string{userID},
 		decode:   decodeUser,
 	}, opts)
+}
+
+// GetOrAdd returns the user with the UserID of the request as stored, or adds the user of the
+// request if there is none. It changes nothing of a user who exists: see [UserService.Upsert].
+//
+// It is right when several do it at once, and when a response is lost: all get the same user, who
+// is added once. The user who is returned has the content of the request only if this call added
+// the user.
+//
+// It sends a request if the user exists, and two if not. All requests share one timeout, and each
+// has the attempts and the options of a call. [CaptureResponse] gives the last one's response: the
+// Method of its Request is POST if this call added the user, and else GET, which it also is if the
+// response to that POST was lost. The errors are those of [UserService.Get] and of
+// [UserService.Add], but not [ErrNotFound]. [ErrAlreadyExists] is left only for an id that the
+// server does not add and does not find, four times in a row.
+//
+// GET /api/v1/user/{userId}
+// and POST /api/v1/user
+func (s *UserService) GetOrAdd(
+	ctx context.Context, req *CreateUserRequest, opts ...RequestOption,
+) (*User, error) {
+	if err := req.validate("User.GetOrAdd"); err != nil {
+		return nil, s.client.precheck(opts, err)
+	}
+	// Mostly the user is there. To add first would then cost two requests, an error in the log of
+	// the server, and a row id.
+	get := func(ctx context.Context, _ bool) (*User, error) {
+		return s.Get(ctx, req.UserID, opts...)
+	}
+	return getOrAdd(ctx, s.client, s.addCall(req, opts), opts, get)
+}
+
+// Upsert updates the user with the UserID of the request, or adds the user of the request if there
+// is none, and returns the user after that. It is [UserService.Update] of a user who exists: empty
+// fields of the request stay as they are stored, and metadata is merged, so that keys which the
+// request has not stay too. Upsert cannot clear a field or remove a key.
+//
+// It is right when several do it at once, and when a response is lost: what they set is kept, one
+// over the other in some order where they set the same. The update goes through the same queue as
+// those of [UserService.Update], and is allowed to finish in the same way when it is given up. It
+// takes its turn also for a user who is not there yet: to import users who are new,
+// [UserService.Add] by many goroutines at once is faster.
+//
+// It sends a request if the user exists, and two if not. All requests share one timeout, which
+// includes the wait for the turn, and each has the attempts and the options of a call.
+// [CaptureResponse] gives the last one's response: the Method of its Request is PATCH if this call
+// updated the user, and POST if it added the user, or GET if it did and the response was lost. The
+// errors are those of [UserService.Update] and of [UserService.Add], but not [ErrNotFound].
+// [ErrAlreadyExists] is left only for an id that the server does not add and does not find, four
+// times in a row.
+//
+// PATCH /api/v1/user/{userId}
+// and POST /api/v1/user
+func (s *UserService) Upsert(
+	ctx context.Context, req *CreateUserRequest, opts ...RequestOption,
+) (*User, error) {
+	if err := req.validate("User.Upsert"); err != nil {
+		return nil, s.client.precheck(opts, err)
+	}
+	// Mostly the user is there, and the server leaves no lock behind for one who is not. To add
+	// first would cost two requests, an error in the log of the server, and a row id.
+	update := func(ctx context.Context, _ bool) (*User, error) {
+		return s.Update(ctx, (*UpdateUserRequest)(req), opts...)
+	}
+	return getOrAdd(ctx, s.client, s.addCall(req, opts), opts, update)
 }
 
 // Update changes the fields of a user that the request sets, and returns the user after that. The
@@ -186,11 +242,24 @@ func (s *UserService) AllParallel(
 	return s.pager().parallel(ctx, workers, opts)
 }
 
-func (r *CreateUserRequest) validate() error {
+func (r *CreateUserRequest) validate(method string) error {
 	if r == nil {
-		return errNilRequest("User.Add")
+		return errNilRequest(method)
 	}
 	return checkID("userID", r.UserID)
+}
+
+func (s *UserService) addCall(req *CreateUserRequest, opts []RequestOption) call[*User] {
+	return call[*User]{
+		endpoint: "POST /user",
+		body:     req,
+		record:   req.UserID,
+		decode:   decodeUser,
+		reconcile: func(ctx context.Context, body []byte, failure *Error) (*User, error) {
+			get := func() (*User, error) { return s.Get(ctx, req.UserID, opts...) }
+			return reconcileAdd(failure, body, sameUser, get)
+		},
+	}
 }
 
 // sameUser reports whether a stored user has the content that was sent.
