@@ -344,6 +344,24 @@ func TestImport_ServerDown(t *testing.T) {
 	assert.Less(t, server.Requests(), 10*s.workers)
 }
 
+// TestImport_LostResponses checks that a user whose add was not answered is added once.
+func TestImport_LostResponses(t *testing.T) {
+	t.Parallel()
+	_, server := newClient(t)
+	client, err := server.Client(zep.WithBackoff(0, 0), zep.WithMaxAttempts(101))
+	require.NoError(t, err)
+	server.Inject(
+		zeptest.Fault{Method: "POST", Cut: true, Apply: true, Times: 50},
+		zeptest.Fault{Method: "POST", Cut: true, Times: 50},
+	)
+	s := chunksOf(100)
+	s.file = firstUsers(t)
+	out, _, err := try(t, client, s)
+	require.NoError(t, err)
+	assert.Contains(t, out, "200 users added, 0 updated, 0 unchanged, 0 refused.")
+	assert.Len(t, list(t, client), 200)
+}
+
 func list(t *testing.T, client *zep.Client) []*zep.User {
 	t.Helper()
 	users, err := client.User.List(context.Background(), nil)

@@ -214,7 +214,7 @@ func TestProgram_Options(t *testing.T) {
 
 	require.NoError(t, p.Process.Kill())
 	_ = p.Wait()
-	assert.Regexp(t, `(?m)^[0-9:.]+ GET /healthz 200 [0-9.]+.s
+	assert.Regexp(t, `(?m)^[0-9:.]+ GET /healthz 200 \S+
 [0-9:.]+ POST /api/v1/collection/library 200 \S+
 `, p.stderr.String())
 	assert.Regexp(t, `(?m)^[0-9:.]+ GET /api/v1/user/no%20body 404 \S+$`, p.stderr.String())
