@@ -86,7 +86,7 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	zepServer := zeptest.NewServer(s.options...)
+	zepServer := zeptest.NewServer(s.options...) // also at a loopback port that nobody is told of
 	defer zepServer.Close()
 	server := &http.Server{
 		Handler:           zepServer,

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"strings"
 	"syscall"
@@ -256,8 +257,21 @@ func TestRun_Help(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	assert.Zero(t, run(context.Background(), []string{"-h"}, "", &stdout, &stderr))
 	assert.Empty(t, stderr.String())
-	for _, flag := range []string{"addr", "api-key", "dimensions", "server-version", "log"} {
-		assert.Contains(t, stdout.String(), "\n  -"+flag)
+	var shown []string
+	flags := regexp.MustCompile(`(?m)^  -(\S+)`)
+	for _, match := range flags.FindAllStringSubmatch(stdout.String(), -1) {
+		shown = append(shown, match[1])
+	}
+	assert.ElementsMatch(t, []string{"addr", "api-key", "dimensions", "server-version", "log"}, shown)
+	for file, format := range map[string]string{
+		"main.go":                  "\n//	-%s",
+		"../../../docs/testing.md": "\n| `-%s` | ",
+	} {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, flag := range shown {
+			assert.Contains(t, string(text), fmt.Sprintf(format, flag), file)
+		}
 	}
 }
 
