@@ -219,6 +219,13 @@ func (c *Client) currentTransport() http.RoundTripper {
 	return c.transport
 }
 
+// onlyHTTP1 reports whether an attempt can go over HTTP/1 only: net/http does not repeat a write of
+// which something was sent, and traces are needed less.
+func (c *Client) onlyHTTP1() bool {
+	return c.baseURL.Scheme == "http" && c.middleware == nil &&
+		c.currentTransport() == http.RoundTripper(c.transport)
+}
+
 // hiddenLocation is where the Location of a redirect is kept from http.Client, which would follow
 // it, or fail if it cannot parse it. No server can send a header of this name.
 const hiddenLocation = "\x00Location"

@@ -148,7 +148,9 @@ func (x *exchange) startAttempt(req *http.Request) *http.Request {
 		cancel: cancel,
 		trace:  &sendTrace{cancel: cancel},
 	}
-	ctx = x.attempt.trace.with(ctx)
+	if http1 := x.client.onlyHTTP1(); !http1 || x.resend != readOnly {
+		ctx = x.attempt.trace.with(ctx, !http1)
+	}
 	if x.client.middleware != nil {
 		ctx = context.WithValue(ctx, callInfoKey{}, CallInfo{x.method, x.route, x.attempt.number})
 	}

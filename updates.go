@@ -406,16 +406,12 @@ type roundTrip struct {
 func (l letFinish) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := detached(req.Context(), l.cut)
 	l.trace.cancel = cancel
-	results, givenUp := make(chan roundTrip), make(chan struct{})
+	results := make(chan roundTrip, 1)
 	go func() {
 		result := roundTrip{err: errors.New("the http.RoundTripper ended its goroutine")}
 		defer func() {
 			result.panicked = recover()
-			select {
-			case results <- result:
-			case <-givenUp:
-				l.finish(result, cancel)
-			}
+			results <- result
 		}()
 		result.resp, result.err = l.next.RoundTrip(req.WithContext(ctx))
 	}()
@@ -423,16 +419,16 @@ func (l letFinish) RoundTrip(req *http.Request) (*http.Response, error) {
 	case result := <-results:
 		return result.deliver(req.Context(), cancel)
 	case <-req.Context().Done():
-		l.turn.hold()
-		l.turn.client.background.add()
-		if l.trace.giveUp() {
-			time.AfterFunc(l.turn.client.finishWithin, cancel)
-		} else {
-			cancel()
-		}
-		close(givenUp)
-		return nil, contextErr(req.Context())
 	}
+	l.turn.hold()
+	l.turn.client.background.add()
+	if l.trace.giveUp() {
+		time.AfterFunc(l.turn.client.finishWithin, cancel)
+	} else {
+		cancel()
+	}
+	go func() { l.finish(<-results, cancel) }()
+	return nil, contextErr(req.Context())
 }
 
 // detached returns a context that does not end with the given one, but after the limit, if there is
@@ -459,8 +455,7 @@ func (r roundTrip) deliver(ctx context.Context, cancel func()) (*http.Response, 
 	if r.resp.Body == nil {
 		r.resp.Body = http.NoBody
 	}
-	stop := context.AfterFunc(ctx, cancel)
-	r.resp.Body = &closingBody{r.resp.Body, ctx, func() { stop(); cancel() }}
+	r.resp.Body = &closingBody{r.resp.Body, ctx, context.AfterFunc(ctx, cancel), cancel}
 	return r.resp, nil
 }
 
@@ -475,11 +470,13 @@ func (l letFinish) finish(result roundTrip, cancel func()) {
 	l.turn.client.background.done()
 }
 
-// closingBody is a body that the end of the context cuts. It calls a function when it is closed.
+// closingBody is a body that the end of ctx cuts: stop keeps it from that, and cancel ends the
+// request.
 type closingBody struct {
 	io.ReadCloser
 	ctx    context.Context
-	closed func()
+	stop   func() bool
+	cancel context.CancelFunc
 }
 
 func (b *closingBody) Read(p []byte) (int, error) {
@@ -491,7 +488,8 @@ func (b *closingBody) Read(p []byte) (int, error) {
 }
 
 func (b *closingBody) Close() error {
-	defer b.closed()
+	defer b.cancel()
+	b.stop()
 	return b.ReadCloser.Close()
 }
 
