@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
+
+	"github.com/zep-go/zep/internal/redact"
 )
 
 // CallInfo says which call a request belongs to.
@@ -265,7 +267,8 @@ func (x *exchange) newError(resp *http.Response, text string, cause error) *Erro
 		err.kinds = classify(resp.StatusCode, oneLine(text))
 	}
 	r := x.redactor()
-	err.Message, err.Header, err.cause = oneLine(r.text(text)), r.header(err.Header), r.cause(cause)
+	err.Message, err.Header = oneLine(r.Text(text)), r.Header(err.Header)
+	err.cause = redactCause(r, cause)
 	if resp != nil && !err.timedOut() {
 		x.answer = err
 	}
@@ -276,12 +279,12 @@ func (x *exchange) newError(resp *http.Response, text string, cause error) *Erro
 const minSecret = 8
 
 // redactor returns what takes the tokens of the call out of texts.
-func (x *exchange) redactor() redactor {
+func (x *exchange) redactor() redact.Secrets {
 	found := secrets(slices.Concat(x.client.authorization(), x.header["Authorization"]))
 	for _, values := range x.client.config.header {
 		for _, value := range values {
 			if len(value) >= minSecret {
-				found = append(found, newToken(value))
+				found = append(found, redact.New(value))
 			}
 		}
 	}
