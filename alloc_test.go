@@ -105,7 +105,7 @@ func TestAllocations(t *testing.T) {
 		{"User.Update", "PATCH", user, func() error {
 			_, err := c.User.Update(ctx, &UpdateUserRequest{UserID: "jane"})
 			return err
-		}, 33},
+		}, 34},
 		{"User.Delete", "DELETE", "OK", func() error { return c.User.Delete(ctx, "jane") }, 23},
 		{"User.List", "GET", "[" + user + "]", func() error {
 			_, err := c.User.List(ctx, &ListOptions{Limit: 1})

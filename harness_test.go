@@ -27,6 +27,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/zep-go/zep/internal/fifo"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -268,28 +270,10 @@ func resolveURL(c *Client, route string, ids ...string) (*url.URL, error) {
 }
 
 // waiting returns how many updates of the record wait, or -1 if none is under way.
-func waiting(o *updateQueue, r record) int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if l := o.lines[r]; l != nil {
-		return l.length - 1
-	}
-	return -1
-}
+func waiting(q *fifo.Queue[record], r record) int { return q.Len(r) - 1 }
 
 // idle reports whether no update is under way and nothing is kept of an earlier one.
-func idle(o *updateQueue) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return len(o.lines) == 0
-}
-
-// blockedOn returns for how many of its records the first waiter of r waits.
-func blockedOn(o *updateQueue, r record) int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.lines[r].first.waiter.blockedOn
-}
+func idle(q *fifo.Queue[record]) bool { return q.Idle() }
 
 var (
 	// noRetryCall is a write that is not sent again after an ambiguous outcome.
