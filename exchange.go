@@ -3,6 +3,7 @@ package zep
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -49,8 +50,9 @@ type exchange struct {
 
 	retry         retryablehttp.Client
 	request       retryablehttp.Request
-	attempt       attempt // the last one
-	answer        *Error  // the last one that came whole and was no success
+	tokens        []string // what WithTokenSource made of Authorization, the last one at the end
+	attempt       attempt  // the last one
+	answer        *Error   // the last one that came whole and was no success
 	wait          time.Duration
 	maybeExecuted bool // an attempt was sent and its outcome is ambiguous
 }
@@ -83,7 +85,7 @@ func (x *exchange) run(ctx context.Context, deadline time.Time, body []byte) *Er
 
 func (x *exchange) send(body []byte) *Error {
 	if err := x.prepare(body); err != nil {
-		return x.newError(nil, err.Error(), err)
+		return x.newError(nil, err.Error(), errors.Join(err, x.ended()))
 	}
 	_, err := x.retry.Do(&x.request)
 	failure := x.attempt.err
@@ -132,7 +134,34 @@ func (x *exchange) prepare(body []byte) error {
 			return err
 		}
 	}
+	if err := x.nextToken(); err != nil {
+		return err
+	}
 	x.request.Request = x.startAttempt(x.request.Request)
+	return nil
+}
+
+// nextToken asks for the token of the next attempt, if there is a function to ask.
+func (x *exchange) nextToken() error {
+	if x.client.token == nil || x.header["Authorization"] != nil {
+		return nil
+	}
+	ctx, cancel := context.WithDeadline(x.ctx, x.deadline)
+	defer cancel()
+	token, err := x.client.token(ctx)
+	if parsed, invalid := parseToken("the token", token); err == nil {
+		token, err = parsed, invalid
+	}
+	value := ""
+	if token != "" {
+		value = "Bearer " + token
+	}
+	if last := len(x.tokens) - 1; last < 0 || x.tokens[last] != value {
+		x.tokens = append(x.tokens, value)
+	}
+	if err != nil {
+		return fmt.Errorf("WithTokenSource: %w", err)
+	}
 	return nil
 }
 
@@ -182,6 +211,13 @@ func (x *exchange) httpClient() *http.Client {
 // prepareRetry begins another attempt after a wait.
 func (x *exchange) prepareRetry(req *http.Request) error {
 	if err := errors.Join(x.ended(), x.turn.lost()); err != nil {
+		return err
+	}
+	if err := x.nextToken(); err != nil {
+		if x.ended() == nil { // the error is that of the function, not that of the last attempt
+			x.answer, x.attempt.err = nil, x.newError(nil, err.Error(), err)
+			x.attempt.err.maybeExecuted = x.maybeExecuted
+		}
 		return err
 	}
 	*req = *x.startAttempt(req)
@@ -242,6 +278,8 @@ func (x *exchange) headers(body bool) http.Header {
 	h["User-Agent"] = x.client.userAgent
 	if authorization := x.client.authorization(); authorization != nil {
 		h["Authorization"] = authorization
+	} else if last := len(x.tokens) - 1; last >= 0 && x.tokens[last] != "" {
+		h["Authorization"] = x.tokens[last : last+1 : last+1]
 	}
 	if body {
 		h["Content-Type"] = contentType
@@ -280,7 +318,7 @@ const minSecret = 8
 
 // redactor returns what takes the tokens of the call out of texts.
 func (x *exchange) redactor() redact.Secrets {
-	found := secrets(slices.Concat(x.client.authorization(), x.header["Authorization"]))
+	found := secrets(slices.Concat(x.client.authorization(), x.tokens, x.header["Authorization"]))
 	for _, values := range x.client.config.header {
 		for _, value := range values {
 			if len(value) >= minSecret {
