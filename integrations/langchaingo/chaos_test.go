@@ -25,7 +25,7 @@ const chaosTurns = 200
 // exchange fails, and checks that each message is stored once, in order.
 func TestConversation_Chaos(t *testing.T) {
 	t.Parallel()
-	for _, seed := range []uint64{1, 2, 3} {
+	for _, seed := range []uint64{1, 2} {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			t.Parallel()
 			server, direct := newServer(t)

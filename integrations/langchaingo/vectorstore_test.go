@@ -292,7 +292,7 @@ func manyDocuments(n int) []schema.Document {
 	return docs
 }
 
-// TestAddDocuments_Batches loses the response to the second of three uploads.
+// TestAddDocuments_Batches loses the response to the second of two uploads.
 func TestAddDocuments_Batches(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -303,9 +303,9 @@ func TestAddDocuments_Batches(t *testing.T) {
 	first.Apply = true
 	lost.Apply, lost.Cut = true, true
 	server.Inject(first, lost)
-	ids, err := zeplangchain.NewVectorStore(client, library).AddDocuments(ctx, manyDocuments(1200))
+	ids, err := zeplangchain.NewVectorStore(client, library).AddDocuments(ctx, manyDocuments(700))
 	require.NoError(t, err)
-	require.Len(t, ids, 1200)
+	require.Len(t, ids, 700)
 	assertStored(t, client, ids)
 }
 
@@ -338,7 +338,7 @@ func TestAddDocuments_BatchFails(t *testing.T) {
 	server.Inject(zeptest.Fault{Method: "POST", Route: uploadRoute, Apply: true},
 		zeptest.Fault{Method: "POST", Route: uploadRoute, Status: 500, Body: "disk full\n"})
 	store := zeplangchain.NewVectorStore(client, library)
-	docs := manyDocuments(1200)
+	docs := manyDocuments(700)
 	ids, err := store.AddDocuments(ctx, docs)
 	require.ErrorContains(t, err, "disk full")
 	require.Len(t, ids, 500)
