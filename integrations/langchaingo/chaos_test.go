@@ -67,8 +67,8 @@ func TestConversation_Chaos(t *testing.T) {
 	}
 }
 
-// chaosClient returns a client of the proxy. Each request has a label of its own, so that its fault
-// does not depend on the one before.
+// chaosClient returns a client of the proxy. Each request has a label of its own, so that its
+// fault does not depend on the one before.
 func chaosClient(t *testing.T, proxy *chaos.Proxy) *zep.Client {
 	t.Helper()
 	var requests atomic.Int64

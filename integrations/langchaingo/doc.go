@@ -1,8 +1,8 @@
 // Package zeplangchain lets LangChainGo keep chat histories and documents on a Zep v0.x server.
 //
 // [ChatMessageHistory] is a schema.ChatMessageHistory: a conversation in a Zep session, for the
-// buffers of LangChainGo's package memory. [VectorStore] is a vectorstores.VectorStore: documents in
-// a Zep collection, which the server embeds, or an embedder of LangChainGo.
+// buffers of LangChainGo's package memory. [VectorStore] is a vectorstores.VectorStore: documents
+// in a Zep collection, which the server embeds, or an embedder of LangChainGo.
 //
 //	history := zeplangchain.NewChatMessageHistory(client, "jane-books")
 //	buffer := memory.NewConversationBuffer(memory.WithChatHistory(history))

@@ -17,16 +17,16 @@ import (
 
 // ChatMessageHistory is a conversation in a Zep session. It is safe for concurrent use.
 //
-// All message types of LangChainGo come back as they were added. Human, AI and system messages have
-// the role "human", "ai" or "system" on the server; those of functions and tools have "function"
-// and "tool", and a generic message has its own role. What a message has besides its content (the
-// calls of tools, the id of the call that a result is for, a name) is in its metadata, under
-// [MetadataKey]. Messages that other programs added are read by their role: "user" is human too,
-// "assistant" is AI, and any other role makes a generic message.
+// All message types of LangChainGo come back as they were added. Human, AI and system messages
+// have the role "human", "ai" or "system" on the server; those of functions and tools have
+// "function" and "tool", and a generic message has its own role. What a message has besides its
+// content (the calls of tools, the id of the call that a result is for, a name) is in its
+// metadata, under [MetadataKey]. Messages that other programs added are read by their role:
+// "user" is human too, "assistant" is AI, and any other role makes a generic message.
 //
 // Text that is not UTF-8 or contains a NUL character is [zep.ErrBadRequest], before anything is
-// sent: the server would store another text. A type of message that is not one of LangChainGo's own
-// is llms.ErrUnexpectedChatMessageType.
+// sent: the server would store another text. A type of message that is not one of LangChainGo's
+// own is llms.ErrUnexpectedChatMessageType.
 type ChatMessageHistory struct {
 	client    *zep.Client
 	sessionID string
@@ -41,8 +41,8 @@ var _ schema.ChatMessageHistory = (*ChatMessageHistory)(nil)
 // HistoryOption changes a [ChatMessageHistory].
 type HistoryOption func(*ChatMessageHistory)
 
-// WithLastN makes [ChatMessageHistory.Messages] return at most the last n messages. The others stay
-// on the server, where searches find them. By default, and with 0, it returns all messages.
+// WithLastN makes [ChatMessageHistory.Messages] return at most the last n messages. The others
+// stay on the server, where searches find them. By default, and with 0, it returns all messages.
 func WithLastN(n int) HistoryOption {
 	return func(h *ChatMessageHistory) { h.lastN = n }
 }
@@ -126,8 +126,8 @@ func (h *ChatMessageHistory) Messages(ctx context.Context) ([]llms.ChatMessage, 
 
 // Clear removes all messages, with their summaries, by deleting the session. A session that does
 // not exist is no error. The next message brings the session back, with the metadata and the user
-// that it had; until then it is not in lists. The server only marks what it deletes: the id of the
-// session and the UUIDs of the messages stay taken.
+// that it had; until then it is not in lists. The server only marks what it deletes: the id of
+// the session and the UUIDs of the messages stay taken.
 //
 // If the messages are not embedded yet, the server's queue is held up for about 12 s a message.
 //
@@ -141,19 +141,19 @@ func (h *ChatMessageHistory) Clear(ctx context.Context) error {
 	return err
 }
 
-// SetMessages replaces the history by other messages: it is [ChatMessageHistory.Clear], and then one
-// add of all messages. All that is said of Clear goes for it. The API cannot remove single
-// messages, so those that stay are stored anew: with new UUIDs and the time of now, and the server
-// embeds them again. Without messages it is Clear.
+// SetMessages replaces the history by other messages: it is [ChatMessageHistory.Clear], and then
+// one add of all messages. All that is said of Clear goes for it. The API cannot remove single
+// messages, so those that stay are stored anew: with new UUIDs and the time of now, and the
+// server embeds them again. Without messages it is Clear.
 //
 // The two steps are not one: others may see the history empty in between, and what they add then
 // comes before the messages. If the add fails, the history is empty, or has the first messages if
 // they took several requests. After an error, call SetMessages again. Messages that this package
 // refuses are refused before anything is removed.
 //
-// LangChainGo's ConversationWindowBuffer and ConversationTokenBuffer call SetMessages in every turn
-// that is over their limit. Use a ConversationBuffer with [WithLastN] instead, which keeps the whole
-// conversation on the server.
+// LangChainGo's ConversationWindowBuffer and ConversationTokenBuffer call SetMessages in every
+// turn that is over their limit. Use a ConversationBuffer with [WithLastN] instead, which keeps
+// the whole conversation on the server.
 func (h *ChatMessageHistory) SetMessages(
 	ctx context.Context, messages []llms.ChatMessage,
 ) error {
@@ -174,14 +174,14 @@ func (h *ChatMessageHistory) SetMessages(
 // add adds messages to the session.
 func (h *ChatMessageHistory) add(ctx context.Context, messages []*zep.Message) error {
 	err := h.client.Memory.Add(ctx, h.sessionID, &zep.AddMemoryRequest{Messages: messages})
-	if errors.Is(err, zep.ErrNotPublished) { // all are stored, and an error would have them added twice
+	if errors.Is(err, zep.ErrNotPublished) { // stored: after an error they would be added twice
 		return nil
 	}
 	return err
 }
 
-// identify gives the message a UUID: that of the last one if the add of that failed and the two are
-// equal. Then it returns true.
+// identify gives the message a UUID: that of the last one if the add of that failed and the two
+// are equal. Then it returns true.
 func (h *ChatMessageHistory) identify(m *zep.Message) (again bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

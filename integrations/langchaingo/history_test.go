@@ -293,8 +293,8 @@ func TestAddMessage_Refused(t *testing.T) {
 	}
 }
 
-// TestAddMessage_AgainAfterFailure adds a message again after an error that leaves it open whether
-// the message is stored.
+// TestAddMessage_AgainAfterFailure adds a message again after an error that leaves it open
+// whether the message is stored.
 func TestAddMessage_AgainAfterFailure(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -461,8 +461,8 @@ func TestSetMessages(t *testing.T) {
 	}
 }
 
-// TestSetMessages_Requests checks that no empty batch of messages is added, which a server retries
-// for ever.
+// TestSetMessages_Requests checks that no empty batch of messages is added, which a server
+// retries for ever.
 func TestSetMessages_Requests(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -529,4 +529,19 @@ func TestSetMessages_SeveralRequests(t *testing.T) {
 	got, err := history.Messages(ctx)
 	require.NoError(t, err)
 	assert.Equal(t, want, got)
+}
+
+func TestChatMessageHistory_InvalidID(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	server, client := newServer(t)
+	for _, id := range []string{"", "..", "a/b"} {
+		history := zeplangchain.NewChatMessageHistory(client, id)
+		_, err := history.Messages(ctx)
+		require.ErrorIs(t, err, zep.ErrInvalidID)
+		require.ErrorIs(t, history.AddUserMessage(ctx, "hello"), zep.ErrInvalidID)
+		require.ErrorIs(t, history.Clear(ctx), zep.ErrInvalidID)
+		require.ErrorIs(t, history.SetMessages(ctx, everyMessage), zep.ErrInvalidID)
+	}
+	assert.Equal(t, 0, server.Requests())
 }

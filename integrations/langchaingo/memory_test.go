@@ -73,8 +73,8 @@ func TestConversationBuffer_ReturnMessages(t *testing.T) {
 	assert.Equal(t, map[string]any{"history": want}, variables)
 }
 
-// TestConversationWindowBuffer calls SetMessages in every turn from the third on, and with WithLastN
-// in none.
+// TestConversationWindowBuffer calls SetMessages in every turn from the third on, and with
+// WithLastN in none.
 func TestConversationWindowBuffer(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

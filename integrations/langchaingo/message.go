@@ -19,11 +19,12 @@ import (
 //	"role", "name"       of a generic message; "name" of a function message too
 //	"tool_call_id"       of a tool message: the id of the call that it is the result of
 //	"function_call"      of an AI message: {"name": …, "arguments": …}
-//	"tool_calls"         of an AI message: [{"id": …, "type": …, "function": {"name": …, "arguments": …}}]
+//	"tool_calls"         of an AI message: [{"id": …, "type": …, "function": {…}}], where function
+//	                     is as "function_call"
 //	"reasoning_content"  of an AI message
 //
-// What is empty is left out. Human and system messages, and AI messages of nothing but content, have
-// no such key.
+// What is empty is left out. Human and system messages, and AI messages of nothing but content,
+// have no such key.
 const MetadataKey = "langchaingo"
 
 // record is the value under MetadataKey.
@@ -37,8 +38,8 @@ type record struct {
 	ReasoningContent string               `json:"reasoning_content,omitempty"`
 }
 
-// functionCall has the fields of llms.FunctionCall under names of its own, so that a new version of
-// LangChainGo reads what this one stored.
+// functionCall has the fields of llms.FunctionCall under names of its own, so that a new version
+// of LangChainGo reads what this one stored.
 type functionCall struct {
 	Name      string `json:"name"`
 	Arguments string `json:"arguments"`

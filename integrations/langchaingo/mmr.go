@@ -7,9 +7,9 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// mostRelevant returns at most n of the hits by their maximal marginal relevance: first the one that
-// is most similar to the query, and then always the one with the best balance of its similarity to
-// the query (lambda) and its difference from those chosen before (1 - lambda).
+// mostRelevant returns at most n of the hits by their maximal marginal relevance: first the one
+// that is most similar to the query, and then always the one with the best balance of its
+// similarity to the query (lambda) and its difference from those chosen before (1 - lambda).
 func mostRelevant(
 	query []float32, hits []*zep.DocumentSearchResult, lambda float64, n int,
 ) []*zep.DocumentSearchResult {
@@ -45,8 +45,8 @@ func mostRelevant(
 	return chosen
 }
 
-// cosine returns the cosine of the angle between two vectors. Neither is zero: the server refuses a
-// search in which one is.
+// cosine returns the cosine of the angle between two vectors. Neither is zero: the server refuses
+// a search in which one is.
 func cosine(a, b []float32) float64 {
 	var product, squareA, squareB float64
 	for i := range min(len(a), len(b)) {

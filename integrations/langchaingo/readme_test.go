@@ -71,7 +71,10 @@ func TestReadme_Runs(t *testing.T) {
 }
 
 func readmeSession(ctx context.Context, client *zep.Client) error {
-	_, err := client.Session.Add(ctx, &zep.CreateSessionRequest{SessionID: "jane-books", UserID: "jane"})
+	_, err := client.Session.Add(ctx, &zep.CreateSessionRequest{
+		SessionID: "jane-books",
+		UserID:    "jane",
+	})
 	if err != nil {
 		return err
 	}

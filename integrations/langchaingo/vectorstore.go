@@ -14,8 +14,8 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// ErrNotEmbedded: a search found no end of documents that are not embedded yet. The server lists
-// them before all others, so the search would have to fetch each of them.
+// ErrNotEmbedded is the error of a search that met more than 1,000 documents that are not embedded
+// yet. The server lists them before all others, so the search would have to fetch each of them.
 var ErrNotEmbedded = errors.New("zeplangchain: too many documents are not embedded yet")
 
 // maxWaiting is the number of documents without an embedding that a search passes over.
@@ -27,8 +27,8 @@ const maxWaiting = 1000
 // In a collection with IsAutoEmbedded, the server embeds the documents, some time after it has
 // taken them, and the texts of searches. In one without, an embedder of LangChainGo does:
 // [WithEmbedder], or vectorstores.WithEmbedder for one call. The server refuses documents with
-// embeddings in a collection that it embeds itself, and documents without in one that it does not.
-// The embedder of a search must be that of the documents, or the scores mean nothing.
+// embeddings in a collection that it embeds itself, and documents without in one that it does
+// not. The embedder of a search must be that of the documents, or the scores mean nothing.
 //
 // The options of LangChainGo are used as follows; an option that makes no sense in a call is
 // refused.
@@ -59,10 +59,11 @@ func WithEmbedder(embedder embeddings.Embedder) StoreOption {
 }
 
 // WithMMR makes searches rank by maximal marginal relevance: a document that repeats a better one
-// ranks lower. lambda is the weight of the similarity to the query, from 1 for that alone to 0 for
-// the difference from the other documents alone; Zep's own default is 0.5. The documents are chosen
-// from the most similar ones, twice as many as are asked for, and at least 10, as the server does;
-// but this package does it, because the server fails (500) while a document is not embedded.
+// ranks lower. lambda is the weight of the similarity to the query, from 1 for that alone to 0
+// for the difference from the other documents alone; Zep's own default is 0.5. The documents are
+// chosen from the most similar ones, twice as many as are asked for, and at least 10, as the
+// server does; but this package does it, because the server fails (500) while a document is not
+// embedded.
 func WithMMR(lambda float64) StoreOption {
 	return func(s *VectorStore) { s.mmr, s.lambda = true, lambda }
 }
@@ -88,11 +89,12 @@ func NewVectorStore(client *zep.Client, collection string, options ...StoreOptio
 	return s
 }
 
-// AddDocuments adds documents and returns their UUIDs, in their order. Any number of documents goes
-// up in batches. Each has a DocumentID, see [WithDocumentID], so a batch whose response was lost is
-// sent again, and stored once. If a batch fails, AddDocuments returns the UUIDs of the documents before it, which
-// are stored, together with the error. The Score of the documents is ignored, and neither they nor
-// their metadata is written to. Numbers in metadata come back as float64.
+// AddDocuments adds documents and returns their UUIDs, in their order. Any number of documents
+// goes up in batches. Each has a DocumentID, see [WithDocumentID], so a batch whose response was
+// lost is sent again, and stored once. If a batch fails, AddDocuments returns the UUIDs of the
+// documents before it, which are stored, together with the error. The Score of the documents is
+// ignored, and neither they nor their metadata is written to. Numbers in metadata come back as
+// float64.
 //
 // If the server embeds the documents, searches find them only after that: compare the
 // DocumentEmbeddedCount of the collection.
@@ -130,12 +132,13 @@ func (s *VectorStore) AddDocuments(
 }
 
 // SimilaritySearch returns the documents that are most similar to the query, best first, at most
-// numDocuments. Their Score is from 0 to 1, and 0.5 if they have nothing in common with the query:
-// Zep's score is (1 + cosine) / 2. With [WithMMR] they are in the order in which they were chosen.
+// numDocuments. Their Score is from 0 to 1, and 0.5 if they have nothing in common with the
+// query: Zep's score is (1 + cosine) / 2. With [WithMMR] they are in the order in which they were
+// chosen.
 //
 // Documents that are not embedded yet are never among them, and do not count into numDocuments,
-// though the server lists them first: the search asks for more then. While more than 1,000 wait, it
-// can be [ErrNotEmbedded].
+// though the server lists them first: the search asks for more then. While more than 1,000 wait,
+// it can be [ErrNotEmbedded].
 //
 // The error is [zep.ErrNotFound] if there is no such collection, and [zep.ErrBadRequest], before
 // anything is sent, if the query is empty, numDocuments is less than 1, or an option is invalid.

@@ -256,10 +256,10 @@ func TestAddDocuments_Deduplicater(t *testing.T) {
 	_, err := store.AddDocuments(ctx, novels[:2])
 	require.NoError(t, err)
 
-	key := struct{}{}
-	ctx = context.WithValue(ctx, key, "the caller's")
+	type key struct{}
+	ctx = context.WithValue(ctx, key{}, "the caller's")
 	known := vectorstores.WithDeduplicater(func(ctx context.Context, doc schema.Document) bool {
-		assert.Equal(t, "the caller's", ctx.Value(key))
+		assert.Equal(t, "the caller's", ctx.Value(key{}))
 		found, err := store.SimilaritySearch(ctx, doc.PageContent, 1,
 			vectorstores.WithScoreThreshold(0.999))
 		assert.NoError(t, err)
@@ -544,7 +544,8 @@ func TestSimilaritySearch_Requests(t *testing.T) {
 	assert.ErrorIs(t, err, zep.ErrBadRequest)
 }
 
-// TestWithMMR_AsServer compares the order with that of the server's own ranking, for random vectors.
+// TestWithMMR_AsServer compares the order with that of the server's own ranking, for random
+// vectors.
 func TestWithMMR_AsServer(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

@@ -1,12 +1,12 @@
-// Assistant is a conversation about books that LangChainGo leads and Zep keeps: chat history, calls
-// of a tool, and documents to answer from.
+// Assistant is a conversation about books that LangChainGo leads and Zep keeps: chat history,
+// calls of a tool, and documents to answer from.
 //
 //	go run -C integrations/langchaingo ./examples/assistant
 //
 // Without ZEP_API_URL the program starts a Zep server in its own process. With ZEP_API_URL (and
 // ZEP_API_KEY, if that server requires one) it uses that server, whose model must have embeddings
-// of -dimensions numbers: 384, the default, is Zep's own. What it adds has new names in every run,
-// and is deleted at the end.
+// of -dimensions numbers: 384, the default, is Zep's own. What it adds has new names in every
+// run, and is deleted at the end.
 //
 // The language model is LangChainGo's fake one, which gives prepared answers. For a real one,
 // replace newModel by openai.New() or another of LangChainGo's models.

@@ -26,7 +26,8 @@ func main() {
 	fmt.Println(found, err)
 
 	llm := fake.NewFakeLLM([]string{"hi"})
-	answer, err := chains.Run(ctx, chains.NewConversation(llm, memory.NewConversationBuffer()), "hello")
+	conversation := chains.NewConversation(llm, memory.NewConversationBuffer())
+	answer, err := chains.Run(ctx, conversation, "hello")
 	fmt.Println(answer, err)
 	var store vectorstores.VectorStore
 	retriever := vectorstores.ToRetriever(store, 1)
