@@ -14,8 +14,9 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// ErrNotEmbedded is the error of a search that met more than 1,000 documents that are not embedded
-// yet. The server lists them before all others, so the search would have to fetch each of them.
+// ErrNotEmbedded is the error of a search that met more than 1,000 documents that are not
+// embedded yet. The server lists them before all others, so the search would have to fetch each
+// of them.
 var ErrNotEmbedded = errors.New("zeplangchain: too many documents are not embedded yet")
 
 // maxWaiting is the number of documents without an embedding that a search passes over.
@@ -89,12 +90,12 @@ func NewVectorStore(client *zep.Client, collection string, options ...StoreOptio
 	return s
 }
 
-// AddDocuments adds documents and returns their UUIDs, in their order. Any number of documents
-// goes up in batches. Each has a DocumentID, see [WithDocumentID], so a batch whose response was
-// lost is sent again, and stored once. If a batch fails, AddDocuments returns the UUIDs of the
-// documents before it, which are stored, together with the error. The Score of the documents is
-// ignored, and neither they nor their metadata is written to. Numbers in metadata come back as
-// float64.
+// AddDocuments adds documents and returns the UUIDs of those that it added, in their order. Any
+// number of documents goes up in batches. Each has a DocumentID, see [WithDocumentID], so a batch
+// whose response was lost is sent again, and stored once. If a batch fails, AddDocuments returns
+// the UUIDs of the documents before it, which are stored, together with the error. The Score of
+// the documents is ignored, and neither they nor their metadata is written to. Numbers in
+// metadata come back as float64.
 //
 // If the server embeds the documents, searches find them only after that: compare the
 // DocumentEmbeddedCount of the collection.
