@@ -119,7 +119,7 @@ func takeTurn(
 	}
 }
 
-// finishTurn adds the messages of a turn that are missing.
+// finishTurn adds the messages that are missing of a turn. The first turn is 0.
 func finishTurn(
 	ctx context.Context, history *zeplangchain.ChatMessageHistory,
 	turn int, question, answer string,
