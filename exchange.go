@@ -25,7 +25,8 @@ type CallInfo struct {
 }
 
 // CallFromContext returns the call that a request belongs to, by the context of the request that a
-// middleware gets: see [WithMiddleware].
+// middleware gets: see [WithMiddleware]. Without a middleware no request has it: the Transport of
+// [WithHTTPClient] finds nothing then.
 func CallFromContext(ctx context.Context) (CallInfo, bool) {
 	info, ok := ctx.Value(callInfoKey{}).(CallInfo)
 	return info, ok
@@ -284,7 +285,7 @@ func (x *exchange) headers(body bool) http.Header {
 	if body {
 		h["Content-Type"] = contentType
 	}
-	maps.Copy(h, x.client.config.header)
+	maps.Copy(h, x.client.config.header())
 	maps.Copy(h, x.header)
 	return h
 }
@@ -319,7 +320,7 @@ const minSecret = 8
 // redactor returns what takes the tokens of the call out of texts.
 func (x *exchange) redactor() redact.Secrets {
 	found := secrets(slices.Concat(x.client.authorization(), x.tokens, x.header["Authorization"]))
-	for _, values := range x.client.config.header {
+	for _, values := range x.client.config.header() {
 		for _, value := range values {
 			if len(value) >= minSecret {
 				found = append(found, redact.New(value))

@@ -95,13 +95,13 @@ func escapeEach(format string) func(string) string {
 
 func TestSecrets_FormattedClient(t *testing.T) {
 	t.Parallel()
-	opt := WithAPIKey(secret)
+	opt, headerOpt := WithAPIKey(secret), WithHeader("X-Proxy-Token", secret)
 	requestOpt := RequestHeader("Authorization", "Bearer "+secret)
-	c, s, _ := scripted(t, []Option{opt}, answers(200, janeJSON))
-	own, err := NewClient(WithBaseURL(mockURL), opt)
+	c, s, _ := scripted(t, []Option{opt, headerOpt}, answers(200, janeJSON))
+	own, err := NewClient(WithBaseURL(mockURL), opt, headerOpt)
 	require.NoError(t, err)
-	assertNoSecret(t, formatted(t, c, *c, own, *own, c.config, c.http, opt, requestOpt,
-		[]Option{opt}, struct{ C *Client }{c}, map[string]any{"client": *c}))
+	assertNoSecret(t, formatted(t, c, *c, own, *own, c.config, c.http, opt, headerOpt, requestOpt,
+		[]Option{opt, headerOpt}, struct{ C *Client }{c}, map[string]any{"client": *c}))
 	for _, service := range services(c) {
 		assertNoSecret(t, formatted(t, service.Interface(), service.Elem().Interface()))
 	}
