@@ -29,8 +29,8 @@ type Locker interface {
 // Wait waits until no request goes on of an update that was given up, or until the context ends,
 // whose error it returns. A metadata update whose context ends, or that runs out of time, fails
 // at once, but its request is allowed to finish for at most 30 s, because Zep leaves the record
-// locked when a request is cut. Call Wait before the end of main, or of a test that looks for
-// goroutines.
+// locked when a request is cut. With [WithConcurrentUpdates], and in [Client.Do], it is cut all the
+// same. Call Wait before the end of main, or of a test that looks for goroutines.
 func (c *Client) Wait(ctx context.Context) error {
 	b := c.background
 	b.mu.Lock()
@@ -52,7 +52,7 @@ func (c *Client) Wait(ctx context.Context) error {
 
 const (
 	// passOnAfter is how long an update may keep the turn of metadata updates. One that is
-	// without a response for so long waits for a lock on the server, and holds none.
+	// without a response for so long mostly waits for a lock on the server, and holds none.
 	passOnAfter = 5 * time.Second
 
 	// finishWithin is how long a metadata update may go on after it was given up.
