@@ -178,13 +178,13 @@ func (x *exchange) judgeRefusal(resp *http.Response, body []byte) (outcome, *Err
 func (x *exchange) captured(resp *http.Response, body []byte) *http.Response {
 	kept := *resp
 	r := x.redactor()
-	kept.Status = r.text(resp.Status)
-	kept.Header, kept.Trailer = r.header(resp.Header.Clone()), r.header(resp.Trailer.Clone())
-	kept.Body = io.NopCloser(bytes.NewReader(r.bytes(bytes.Clone(body))))
+	kept.Status = r.Text(resp.Status)
+	kept.Header, kept.Trailer = r.Header(resp.Header.Clone()), r.Header(resp.Trailer.Clone())
+	kept.Body = io.NopCloser(bytes.NewReader(r.Bytes(bytes.Clone(body))))
 	if resp.Request != nil {
 		kept.Request = resp.Request.Clone(context.WithoutCancel(x.ctx)) // without the trace
 		kept.Request.Header.Del("Authorization")
-		kept.Request.Header = r.header(kept.Request.Header)
+		kept.Request.Header = r.Header(kept.Request.Header)
 	}
 	return &kept
 }
