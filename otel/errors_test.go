@@ -226,6 +226,21 @@ func TestMiddleware_Deadline(t *testing.T) {
 	}
 }
 
+// TestMiddleware_DeadlineOfTransport checks that a transport's own error does not hide that the time
+// ran out.
+func TestMiddleware_DeadlineOfTransport(t *testing.T) {
+	t.Parallel()
+	o := newTelemetry(t)
+	rt := o.middleware()(roundTripFunc(func(req *http.Request) (*http.Response, error) {
+		return nil, &net.OpError{Op: "dial", Err: req.Context().Err()}
+	}))
+	ctx, cancel := context.WithDeadline(context.Background(), time.Now().Add(-time.Second))
+	defer cancel()
+	_, err := rt.RoundTrip(httptest.NewRequestWithContext(ctx, "GET", "http://zep.test/", nil))
+	require.Error(t, err)
+	assert.Equal(t, "context.deadlineExceededError", values(o.one().Attributes)["error.type"])
+}
+
 // TestMiddleware_GivenUpUpdate checks that the span of an update that goes on in the background
 // ends with its response.
 func TestMiddleware_GivenUpUpdate(t *testing.T) {
