@@ -42,9 +42,10 @@
 //	any other error of the transport      its Go type, such as "*net.OpError", or
 //	                                      "context.deadlineExceededError" if the time ran out
 //
-// A canceled request is no error: the convention leaves the status unset and sets no error.type. A
-// span knows HTTP only: a 200 that the Client refuses, because it is not the record that was asked
-// for, is no error of the span.
+// A canceled request is no error: the convention leaves the status unset and sets no error.type.
+// The same goes for a request whose HTTP/2 stream the server refused, because the Client cancels
+// it before net/http sends it again by itself. A span knows HTTP only: a 200 that the Client
+// refuses, because it is not the record that was asked for, is no error of the span.
 //
 // # The end of a span
 //
