@@ -16,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/zep-go/zep/internal/redact"
 )
 
 // refusal returns the error of a call that got this response.
@@ -334,7 +336,7 @@ func TestError_Text(t *testing.T) {
 	t.Parallel()
 	const endpointHint = "; the server does not know this path: " +
 		"check that the base URL (WithBaseURL or ZEP_API_URL) is that of a Zep v0.x server"
-	const keyHint = "; check the API key (WithAPIKey or ZEP_API_KEY)"
+	const keyHint = "; check the API key (WithAPIKey, WithTokenSource or ZEP_API_KEY)"
 	const redirectHint = "; redirects are not followed: " +
 		"set the base URL (WithBaseURL or ZEP_API_URL) to the server's own"
 	const hereHint = "; check that Zep runs there, " +
@@ -603,7 +605,7 @@ func TestError_KeyInServerText(t *testing.T) {
 		c, _, _ := scripted(t, []Option{WithAPIKey(test.key)}, answers(test.status, text))
 		_, err := c.User.Get(context.Background(), "jane")
 		require.ErrorIs(t, err, test.want)
-		assert.Equal(t, strings.Replace(text, test.key, redacted, 1), requireError(t, err).Message)
+		assert.Equal(t, strings.Replace(text, test.key, redact.Mark, 1), requireError(t, err).Message)
 	}
 }
 

@@ -3,6 +3,7 @@ package zep
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
+
+	"github.com/zep-go/zep/internal/redact"
 )
 
 // CallInfo says which call a request belongs to.
@@ -47,8 +50,9 @@ type exchange struct {
 
 	retry         retryablehttp.Client
 	request       retryablehttp.Request
-	attempt       attempt // the last one
-	answer        *Error  // the last one that came whole and was no success
+	tokens        []string // what WithTokenSource made of Authorization, the last one at the end
+	attempt       attempt  // the last one
+	answer        *Error   // the last one that came whole and was no success
 	wait          time.Duration
 	maybeExecuted bool // an attempt was sent and its outcome is ambiguous
 }
@@ -81,7 +85,7 @@ func (x *exchange) run(ctx context.Context, deadline time.Time, body []byte) *Er
 
 func (x *exchange) send(body []byte) *Error {
 	if err := x.prepare(body); err != nil {
-		return x.newError(nil, err.Error(), err)
+		return x.newError(nil, err.Error(), errors.Join(err, x.ended()))
 	}
 	_, err := x.retry.Do(&x.request)
 	failure := x.attempt.err
@@ -130,7 +134,34 @@ func (x *exchange) prepare(body []byte) error {
 			return err
 		}
 	}
+	if err := x.nextToken(); err != nil {
+		return err
+	}
 	x.request.Request = x.startAttempt(x.request.Request)
+	return nil
+}
+
+// nextToken asks for the token of the next attempt, if there is a function to ask.
+func (x *exchange) nextToken() error {
+	if x.client.token == nil || x.header["Authorization"] != nil {
+		return nil
+	}
+	ctx, cancel := context.WithDeadline(x.ctx, x.deadline)
+	defer cancel()
+	token, err := x.client.token(ctx)
+	if parsed, invalid := parseToken("the token", token); err == nil {
+		token, err = parsed, invalid
+	}
+	value := ""
+	if token != "" {
+		value = "Bearer " + token
+	}
+	if last := len(x.tokens) - 1; last < 0 || x.tokens[last] != value {
+		x.tokens = append(x.tokens, value)
+	}
+	if err != nil {
+		return fmt.Errorf("WithTokenSource: %w", err)
+	}
 	return nil
 }
 
@@ -148,7 +179,9 @@ func (x *exchange) startAttempt(req *http.Request) *http.Request {
 		cancel: cancel,
 		trace:  &sendTrace{cancel: cancel},
 	}
-	ctx = x.attempt.trace.with(ctx)
+	if http1 := x.client.onlyHTTP1(); !http1 || x.resend != readOnly {
+		ctx = x.attempt.trace.with(ctx, !http1)
+	}
 	if x.client.middleware != nil {
 		ctx = context.WithValue(ctx, callInfoKey{}, CallInfo{x.method, x.route, x.attempt.number})
 	}
@@ -178,6 +211,13 @@ func (x *exchange) httpClient() *http.Client {
 // prepareRetry begins another attempt after a wait.
 func (x *exchange) prepareRetry(req *http.Request) error {
 	if err := errors.Join(x.ended(), x.turn.lost()); err != nil {
+		return err
+	}
+	if err := x.nextToken(); err != nil {
+		if x.ended() == nil { // the error is that of the function, not that of the last attempt
+			x.answer, x.attempt.err = nil, x.newError(nil, err.Error(), err)
+			x.attempt.err.maybeExecuted = x.maybeExecuted
+		}
 		return err
 	}
 	*req = *x.startAttempt(req)
@@ -238,6 +278,8 @@ func (x *exchange) headers(body bool) http.Header {
 	h["User-Agent"] = x.client.userAgent
 	if authorization := x.client.authorization(); authorization != nil {
 		h["Authorization"] = authorization
+	} else if last := len(x.tokens) - 1; last >= 0 && x.tokens[last] != "" {
+		h["Authorization"] = x.tokens[last : last+1 : last+1]
 	}
 	if body {
 		h["Content-Type"] = contentType
@@ -263,7 +305,8 @@ func (x *exchange) newError(resp *http.Response, text string, cause error) *Erro
 		err.kinds = classify(resp.StatusCode, oneLine(text))
 	}
 	r := x.redactor()
-	err.Message, err.Header, err.cause = oneLine(r.text(text)), r.header(err.Header), r.cause(cause)
+	err.Message, err.Header = oneLine(r.Text(text)), r.Header(err.Header)
+	err.cause = redactCause(r, cause)
 	if resp != nil && !err.timedOut() {
 		x.answer = err
 	}
@@ -274,12 +317,12 @@ func (x *exchange) newError(resp *http.Response, text string, cause error) *Erro
 const minSecret = 8
 
 // redactor returns what takes the tokens of the call out of texts.
-func (x *exchange) redactor() redactor {
-	found := secrets(slices.Concat(x.client.authorization(), x.header["Authorization"]))
+func (x *exchange) redactor() redact.Secrets {
+	found := secrets(slices.Concat(x.client.authorization(), x.tokens, x.header["Authorization"]))
 	for _, values := range x.client.config.header {
 		for _, value := range values {
 			if len(value) >= minSecret {
-				found = append(found, newToken(value))
+				found = append(found, redact.New(value))
 			}
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/zep-go/zep/internal/exactjson"
 )
 
 // MemoryService keeps the messages of sessions: [Client.Memory].
@@ -169,7 +171,7 @@ func (s *MemoryService) messageBatches(
 		return nil, err
 	}
 	rest := newMemory{[]json.RawMessage{}, metadata} // of the first request, without its messages
-	envelope, err := encode(rest)
+	envelope, err := exactjson.Encode(rest)
 	if err != nil {
 		return nil, fmt.Errorf("%w: Memory.Add: %w", ErrBadRequest, lineError{err})
 	}

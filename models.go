@@ -1,16 +1,11 @@
 package zep
 
 import (
-	"encoding"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"math"
-	"reflect"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/zep-go/zep/internal/exactjson"
 )
 
 // Metadata is any JSON object. In a response its numbers are of type float64, as they are on the
@@ -28,7 +23,7 @@ type Metadata map[string]any
 //
 // NaN, an infinity and what has no JSON are errors that name the key.
 func (m Metadata) Decode(into any) error {
-	data, err := appendExact(nil, reflect.ValueOf(m), 0)
+	data, err := exactjson.EncodeNumbers(m)
 	if err == nil {
 		err = json.Unmarshal(data, into)
 	}
@@ -318,111 +313,4 @@ type DocumentSearchResults struct {
 type DocumentSearchResult struct {
 	Document
 	Score float64 `json:"score"`
-}
-
-// maxDecodeDepth is how deep a value may be nested: as deep as encoding/json decodes.
-const maxDecodeDepth = 10_000
-
-var errTooDeep = errors.New("nested too deep, or within itself")
-
-// appendExact appends the JSON of a value. It differs from [json.Marshal] in floats that are
-// integers: json.Marshal writes the shortest digits that stand for the float, as in
-// 80351110224678910, and a decoder for integers takes those for the number. appendExact writes all
-// digits. It does not look into structs.
-func appendExact(data []byte, v reflect.Value, depth int) ([]byte, error) {
-	if depth > maxDecodeDepth {
-		return nil, errTooDeep
-	}
-	if !v.IsValid() || hasOwnJSON(v.Type()) {
-		return appendJSON(data, v)
-	}
-	switch v.Kind() {
-	case reflect.Float32, reflect.Float64:
-		switch f := v.Float(); {
-		case math.IsNaN(f) || math.IsInf(f, 0):
-			return nil, fmt.Errorf("%v has no JSON", f)
-		case f == math.Trunc(f):
-			return strconv.AppendFloat(data, f, 'f', 0, 64), nil
-		}
-	case reflect.Interface, reflect.Pointer:
-		if !v.IsNil() {
-			return appendExact(data, v.Elem(), depth+1)
-		}
-	case reflect.Map:
-		if !v.IsNil() && v.Type().Key().Kind() == reflect.String {
-			return appendObject(data, v, depth)
-		}
-	case reflect.Slice, reflect.Array:
-		isNil := v.Kind() == reflect.Slice && v.IsNil()
-		if !isNil && v.Type().Elem().Kind() != reflect.Uint8 {
-			return appendArray(data, v, depth)
-		}
-	}
-	return appendJSON(data, v)
-}
-
-func appendObject(data []byte, v reflect.Value, depth int) ([]byte, error) {
-	keys := v.MapKeys()
-	slices.SortFunc(keys, func(a, b reflect.Value) int {
-		return strings.Compare(a.String(), b.String())
-	})
-	data = append(data, '{')
-	for i, key := range keys {
-		if i > 0 {
-			data = append(data, ',')
-		}
-		name, err := json.Marshal(key.String())
-		if err == nil {
-			data = append(append(data, name...), ':')
-			data, err = appendExact(data, v.MapIndex(key), depth+1)
-		}
-		if err != nil {
-			return nil, locate(err, strconv.Quote(key.String()), depth)
-		}
-	}
-	return append(data, '}'), nil
-}
-
-func appendArray(data []byte, v reflect.Value, depth int) (_ []byte, err error) {
-	data = append(data, '[')
-	for i := range v.Len() {
-		if i > 0 {
-			data = append(data, ',')
-		}
-		if data, err = appendExact(data, v.Index(i), depth+1); err != nil {
-			return nil, locate(err, fmt.Sprintf("[%d]", i), depth)
-		}
-	}
-	return append(data, ']'), nil
-}
-
-// locate adds to an error where it happened. Of what is nested too deep, only the first key is
-// of use.
-func locate(err error, where string, depth int) error {
-	if depth > 0 && errors.Is(err, errTooDeep) {
-		return err
-	}
-	return fmt.Errorf("%s: %w", where, err)
-}
-
-func appendJSON(data []byte, v reflect.Value) ([]byte, error) {
-	if !v.IsValid() {
-		return append(data, "null"...), nil
-	}
-	if v.CanAddr() {
-		v = v.Addr() // encoding/json looks for methods of the pointer too
-	}
-	encoded, err := json.Marshal(v.Interface())
-	return append(data, encoded...), err
-}
-
-var (
-	jsonMarshaler = reflect.TypeFor[json.Marshaler]()
-	textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
-)
-
-// hasOwnJSON reports whether values of a type encode themselves.
-func hasOwnJSON(t reflect.Type) bool {
-	pointer := reflect.PointerTo(t)
-	return pointer.Implements(jsonMarshaler) || pointer.Implements(textMarshaler)
 }
