@@ -1,7 +1,6 @@
 package zep
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -195,13 +194,6 @@ func (s *SessionService) AllParallel(
 	return s.pager().parallel(ctx, workers, opts)
 }
 
-func (r *CreateSessionRequest) validate(method string) error {
-	if r == nil {
-		return errNilRequest(method)
-	}
-	return cmp.Or(checkID("sessionID", r.SessionID), checkIDText("userID", r.UserID))
-}
-
 func (s *SessionService) addCall(req *CreateSessionRequest, opts []RequestOption) call[*Session] {
 	return call[*Session]{
 		endpoint: "POST /sessions",
@@ -250,13 +242,6 @@ func errNotOwner(session *Session) error {
 // sameSession reports whether a stored session has the content that was sent.
 func sameSession(sent, stored *Session) bool {
 	return stored.UserID == sent.UserID && sameMetadata(sent.Metadata, stored.Metadata)
-}
-
-func (r *UpdateSessionRequest) validate() error {
-	if r == nil {
-		return errNilRequest("Session.Update")
-	}
-	return nil
 }
 
 func (s *SessionService) pager() pager[Session] {

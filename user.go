@@ -244,13 +244,6 @@ func (s *UserService) AllParallel(
 	return s.pager().parallel(ctx, workers, opts)
 }
 
-func (r *CreateUserRequest) validate(method string) error {
-	if r == nil {
-		return errNilRequest(method)
-	}
-	return checkID("userID", r.UserID)
-}
-
 func (s *UserService) addCall(req *CreateUserRequest, opts []RequestOption) call[*User] {
 	return call[*User]{
 		endpoint: "POST /user",
@@ -270,13 +263,6 @@ func sameUser(sent, stored *User) bool {
 		stored.FirstName == sent.FirstName &&
 		stored.LastName == sent.LastName &&
 		sameMetadata(sent.Metadata, stored.Metadata)
-}
-
-func (r *UpdateUserRequest) validate() error {
-	if r == nil {
-		return errNilRequest("User.Update")
-	}
-	return nil
 }
 
 // reconcileDelete reads the "not found" that follows an attempt whose outcome is ambiguous. Zep
