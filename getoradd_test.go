@@ -521,3 +521,19 @@ func TestGetOrAdd_Options(t *testing.T) {
 		require.ErrorIs(t, test.call(context.Background(), c, After(1)), ErrBadRequest, name)
 	}
 }
+
+// TestCaptureResponse_RequestLeftOut has a transport that does not say what it responds to.
+func TestCaptureResponse_RequestLeftOut(t *testing.T) {
+	t.Parallel()
+	c, _, _ := scripted(t, nil, func(req *http.Request) (*http.Response, error) {
+		resp, err := answers(200, janeJSON)(req)
+		resp.Request = nil
+		return resp, err
+	})
+	var response *http.Response
+	_, err := c.User.Get(context.Background(), "jane", CaptureResponse(&response))
+	require.NoError(t, err)
+	require.NotNil(t, response.Request)
+	assert.Equal(t, "GET /zep/api/v1/user/jane",
+		response.Request.Method+" "+response.Request.URL.Path)
+}

@@ -289,13 +289,3 @@ func sameMessage(sent newMessage, stored *Message) bool {
 type searchQuery struct {
 	Limit int `url:"limit,omitempty"`
 }
-
-func (r *SearchMemoryRequest) validate() error {
-	switch {
-	case r == nil:
-		return errNilRequest("Memory.Search")
-	case r.Text == "" && len(r.Metadata) == 0:
-		return fmt.Errorf("%w: Memory.Search: neither Text nor Metadata to search for", ErrBadRequest)
-	}
-	return checkCount("Memory.Search", "Limit", int64(r.Limit), math.MaxInt32)
-}

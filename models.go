@@ -1,8 +1,10 @@
 package zep
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/zep-go/zep/internal/exactjson"
@@ -57,6 +59,13 @@ type CreateUserRequest struct {
 	Metadata  Metadata `json:"metadata,omitempty"`
 }
 
+func (r *CreateUserRequest) validate(method string) error {
+	if r == nil {
+		return errNilRequest(method)
+	}
+	return checkID("userID", r.UserID)
+}
+
 // UpdateUserRequest holds the changes of the user with UserID. Empty fields are not changed: the
 // server cannot clear a field.
 //
@@ -69,6 +78,13 @@ type UpdateUserRequest struct {
 	FirstName string   `json:"first_name,omitempty"`
 	LastName  string   `json:"last_name,omitempty"`
 	Metadata  Metadata `json:"metadata,omitempty"`
+}
+
+func (r *UpdateUserRequest) validate() error {
+	if r == nil {
+		return errNilRequest("User.Update")
+	}
+	return nil
 }
 
 // Session is one conversation. It belongs to a user, or to nobody.
@@ -91,11 +107,25 @@ type CreateSessionRequest struct {
 	Metadata  Metadata `json:"metadata,omitempty"`
 }
 
+func (r *CreateSessionRequest) validate(method string) error {
+	if r == nil {
+		return errNilRequest(method)
+	}
+	return cmp.Or(checkID("sessionID", r.SessionID), checkIDText("userID", r.UserID))
+}
+
 // UpdateSessionRequest holds the changes of the session with SessionID. Metadata is merged as in
 // [UpdateUserRequest]. The server ignores the key "system" at its top level.
 type UpdateSessionRequest struct {
 	SessionID string   `json:"-"`
 	Metadata  Metadata `json:"metadata,omitempty"`
+}
+
+func (r *UpdateSessionRequest) validate() error {
+	if r == nil {
+		return errNilRequest("Session.Update")
+	}
+	return nil
 }
 
 // Role is the speaker of a [Message]. The server accepts any text. The constants are those in
@@ -190,6 +220,16 @@ type SearchMemoryRequest struct {
 	Limit     int         `json:"-"` // the maximum number of results
 }
 
+func (r *SearchMemoryRequest) validate() error {
+	switch {
+	case r == nil:
+		return errNilRequest("Memory.Search")
+	case r.Text == "" && len(r.Metadata) == 0:
+		return fmt.Errorf("%w: Memory.Search: neither Text nor Metadata to search for", ErrBadRequest)
+	}
+	return checkCount("Memory.Search", "Limit", int64(r.Limit), math.MaxInt32)
+}
+
 // MemorySearchResult is a message that was found or, in [SearchScopeSummary], a summary.
 type MemorySearchResult struct {
 	Message   *Message  `json:"message"`
@@ -249,12 +289,38 @@ type CreateCollectionRequest struct {
 	IsAutoEmbedded bool `json:"is_auto_embedded"`
 }
 
+func (r *CreateCollectionRequest) validate() error {
+	if r == nil {
+		return errNilRequest("Collection.Add")
+	}
+	if err := checkID("collection", r.Name); err != nil {
+		return err
+	}
+	d := r.EmbeddingDimensions
+	switch {
+	case !collectionName.MatchString(r.Name):
+		return fmt.Errorf("%w: Collection.Add: Name %.100q must be 3 to 40 letters and digits",
+			ErrBadRequest, r.Name)
+	case d < minDimensions || d > maxDimensions:
+		return fmt.Errorf("%w: Collection.Add: EmbeddingDimensions is %d, must be %d to %d",
+			ErrBadRequest, d, minDimensions, maxDimensions)
+	}
+	return nil
+}
+
 // UpdateCollectionRequest holds the changes of the collection with this Name. Metadata replaces
 // the stored metadata.
 type UpdateCollectionRequest struct {
 	Name        string   `json:"-"`
 	Description string   `json:"description,omitempty"`
 	Metadata    Metadata `json:"metadata,omitempty"`
+}
+
+func (r *UpdateCollectionRequest) validate() error {
+	if r == nil {
+		return errNilRequest("Collection.Update")
+	}
+	return nil
 }
 
 // Document is a piece of text in a collection.
@@ -297,6 +363,17 @@ type SearchDocumentsRequest struct {
 	Type      SearchType `json:"search_type,omitempty"`
 	MMRLambda float32    `json:"mmr_lambda,omitempty"`
 	Limit     int        `json:"-"` // the maximum number of results
+}
+
+func (r *SearchDocumentsRequest) validate() error {
+	switch {
+	case r == nil:
+		return errNilRequest("Collection.Search")
+	case r.Text == "" && len(r.Embedding) == 0 && len(r.Metadata) == 0:
+		return fmt.Errorf("%w: Collection.Search: no Text, Embedding or Metadata to search for",
+			ErrBadRequest)
+	}
+	return checkCount("Collection.Search", "Limit", int64(r.Limit), math.MaxInt32)
 }
 
 // DocumentSearchResults are the documents that were found, best first.

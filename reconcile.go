@@ -33,10 +33,10 @@ func reconcileAdd[T any](
 	return stored, nil
 }
 
-// getOrAdd returns the record that get finds, or else the one that the call adds. A record that is
-// added between the two makes the call fail, and is found then; one that is deleted again after
-// that is looked for once more, with its id known to be taken. It gives up after the fourth such
-// race. All requests share the timeout of the options.
+// getOrAdd returns the record that get finds, or else the one that add makes. Another may add the
+// record after get, and delete it before the next one: so both are tried again, up to four times.
+// taken tells get that the server has refused the id as taken. All requests share the timeout of
+// the options.
 func getOrAdd[T any](
 	ctx context.Context, c *Client, add call[*T], opts []RequestOption,
 	get func(ctx context.Context, taken bool) (*T, error),

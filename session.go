@@ -1,7 +1,6 @@
 package zep
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +14,7 @@ type SessionService struct{ client *Client }
 // are beyond 2^53.
 //
 // The error is [ErrAlreadyExists] if the id is taken, also by a deleted session, which
-// [SessionService.Update] brings back. It is [ErrInvalidID] if no request can carry an id,
+// [SessionService.GetOrAdd] brings back. It is [ErrInvalidID] if no request can carry an id,
 // [ErrUserNotFound] if the user does not exist, and [ErrTooLarge] if the server refuses its size.
 // If the response to an attempt was lost and the session exists with exactly this content, this
 // call created it, and Add returns it.
@@ -51,23 +50,24 @@ func (s *SessionService) Get(
 // the request if there is none. It changes no metadata of a session that exists.
 //
 // A deleted session is brought back: with the user, the metadata, the UUID and the CreatedAt that
-// it had, without its messages, and without the metadata of the request. [CaptureResponse] tells:
-// it gives the last request's response, and the Method of its Request is PATCH if the session was
-// brought back, by this call or by another at the same time. It is POST if this call added the
-// session, and else GET, which it also is if the response to that POST was lost.
+// it had, and without its messages. The metadata of the request is not used. To know whether that
+// happened, use [CaptureResponse], which gives the response to the last request. The Method of its
+// Request is PATCH if the session was brought back, by this call or by another at the same time,
+// and POST if this call added the session. It is GET if the session was there, and if this call
+// added it but the response to the POST was lost.
 //
-// The error is [ErrAlreadyExists] if the session is not of the UserID of the request: it belongs to
-// another user, or to nobody, or it belongs to a user and UserID is empty. Nothing is brought back
-// then. The server does not tell whose a deleted session is before it is back; so one of another
-// user is deleted again at once, unless it has got messages meanwhile. One that its owner brings
-// back in that moment is deleted too, with what it gets then; the next message of its owner brings
-// it back.
+// The error is [ErrAlreadyExists] if the session does not belong to the UserID of the request: it
+// belongs to another user, or to nobody, or UserID is empty and it belongs to a user. Nothing is
+// brought back then, as far as the API allows: the server does not tell whose a deleted session is
+// before it is back. So a session of another user is deleted again at once, unless it has messages
+// by then, or the call fails in between, which the error says. If its owner brings it back in the
+// same moment, that delete can remove a message that the owner adds just then.
 //
-// It is right when several do it at once, and when a response is lost: all get the same session,
-// which is added once. It sends one request if the session is there, two if it is new, and four if
-// it is deleted. All requests share one timeout, and each has the attempts and the options of a
-// call. The other errors are those of [SessionService.Get], of [SessionService.Add] and of
-// [SessionService.Update], but not [ErrNotFound].
+// It is safe to call at the same time from several places, and when a response is lost: all get the
+// same session, which is added once. It sends one request if the session is there, two if it is
+// new, and four if it was deleted. All requests share one timeout, and each has the options of the
+// call. The other errors are those of [SessionService.Get], [SessionService.Add] and
+// [SessionService.Update], but never [ErrNotFound].
 //
 // GET /api/v1/sessions/{sessionId}
 // and POST /api/v1/sessions, PATCH /api/v1/sessions/{sessionId}
@@ -77,9 +77,9 @@ func (s *SessionService) GetOrAdd(
 	if err := req.validate("Session.GetOrAdd"); err != nil {
 		return nil, s.client.precheck(opts, err)
 	}
-	// Mostly the session is there: a chat asks for it at each turn. To add first would then cost
-	// two requests, an error in the log of the server, and a row id. To update first would bring
-	// back sessions of others.
+	// Get comes first because the session is usually there: a chat asks for it at each turn. An
+	// Add that is refused costs a second request, an error in the server's log, and a row id. An
+	// Update would bring back the sessions of others.
 	get := func(ctx context.Context, taken bool) (*Session, error) {
 		session, err := s.Get(ctx, req.SessionID, opts...)
 		switch {
@@ -124,9 +124,11 @@ func (s *SessionService) Update(
 }
 
 // Delete removes a session and its messages. The error is [ErrNotFound] if there is none. Its id
-// stays taken. A "not found" after an attempt whose response was lost is success.
+// stays taken until the server removes what is deleted for good: each hour, unless it is configured
+// otherwise. A "not found" after an attempt whose response was lost is success.
 //
-// [SessionService.Update] and [MemoryService.Add] bring a deleted session back. A session that is
+// [SessionService.GetOrAdd], [SessionService.Update] and [MemoryService.Add] bring a deleted
+// session back. A session that is
 // deleted before its messages are embedded holds up the server's queue for about 12 s a message.
 //
 // Delete is done once, unless the network delivers an attempt after its successor was answered:
@@ -192,13 +194,6 @@ func (s *SessionService) AllParallel(
 	return s.pager().parallel(ctx, workers, opts)
 }
 
-func (r *CreateSessionRequest) validate(method string) error {
-	if r == nil {
-		return errNilRequest(method)
-	}
-	return cmp.Or(checkID("sessionID", r.SessionID), checkIDText("userID", r.UserID))
-}
-
 func (s *SessionService) addCall(req *CreateSessionRequest, opts []RequestOption) call[*Session] {
 	return call[*Session]{
 		endpoint: "POST /sessions",
@@ -247,13 +242,6 @@ func errNotOwner(session *Session) error {
 // sameSession reports whether a stored session has the content that was sent.
 func sameSession(sent, stored *Session) bool {
 	return stored.UserID == sent.UserID && sameMetadata(sent.Metadata, stored.Metadata)
-}
-
-func (r *UpdateSessionRequest) validate() error {
-	if r == nil {
-		return errNilRequest("Session.Update")
-	}
-	return nil
 }
 
 func (s *SessionService) pager() pager[Session] {

@@ -46,18 +46,18 @@ func (s *UserService) Get(
 }
 
 // GetOrAdd returns the user with the UserID of the request as stored, or adds the user of the
-// request if there is none. It changes nothing of a user who exists: see [UserService.Upsert].
+// request if there is none. It changes nothing of a user who exists: [UserService.Upsert] does.
 //
-// It is right when several do it at once, and when a response is lost: all get the same user, who
-// is added once. The user who is returned has the content of the request only if this call added
-// the user.
+// It is safe to call at the same time from several places, and when a response is lost: all get the
+// same user, who is added once.
 //
-// It sends a request if the user exists, and two if not. All requests share one timeout, and each
-// has the attempts and the options of a call. [CaptureResponse] gives the last one's response: the
-// Method of its Request is POST if this call added the user, and else GET, which it also is if the
-// response to that POST was lost. The errors are those of [UserService.Get] and of
-// [UserService.Add], but not [ErrNotFound]. [ErrAlreadyExists] is left only for an id that the
-// server does not add and does not find, four times in a row.
+// It sends one request if the user exists, and two if not. All requests share one timeout, and each
+// has the options of the call. [CaptureResponse] gives the response to the last one. The Method of
+// its Request is POST if this call added the user. It is GET if the user was there, and if this
+// call added the user but the response to the POST was lost.
+//
+// The errors are those of [UserService.Get] and [UserService.Add], but never [ErrNotFound]. It is
+// [ErrAlreadyExists] only if four times in a row the user was not found and could not be added.
 //
 // GET /api/v1/user/{userId}
 // and POST /api/v1/user
@@ -67,8 +67,8 @@ func (s *UserService) GetOrAdd(
 	if err := req.validate("User.GetOrAdd"); err != nil {
 		return nil, s.client.precheck(opts, err)
 	}
-	// Mostly the user is there. To add first would then cost two requests, an error in the log of
-	// the server, and a row id.
+	// Get comes first because the user is usually there. An Add that is refused costs a second
+	// request, an error in the server's log, and a row id.
 	get := func(ctx context.Context, _ bool) (*User, error) {
 		return s.Get(ctx, req.UserID, opts...)
 	}
@@ -76,23 +76,24 @@ func (s *UserService) GetOrAdd(
 }
 
 // Upsert updates the user with the UserID of the request, or adds the user of the request if there
-// is none, and returns the user after that. It is [UserService.Update] of a user who exists: empty
-// fields of the request stay as they are stored, and metadata is merged, so that keys which the
-// request has not stay too. Upsert cannot clear a field or remove a key.
+// is none, and returns the user after that. A user who exists is updated as by
+// [UserService.Update]: an empty field of the request leaves the stored one as it is, and metadata
+// is merged, so that stored keys that the request does not have stay. Upsert cannot clear a field
+// or remove a key.
 //
-// It is right when several do it at once, and when a response is lost: what they set is kept, one
-// over the other in some order where they set the same. The update goes through the same queue as
-// those of [UserService.Update], and is allowed to finish in the same way when it is given up. It
-// takes its turn also for a user who is not there yet: to import users who are new,
-// [UserService.Add] by many goroutines at once is faster.
+// The update waits for its turn with all others, and takes a [Locker]'s keys, as Update does, and
+// it is allowed to finish if it is given up. Several Clients that update the same user at the same
+// time need a common Locker, or the server can lose some of what they set. A lost response is
+// handled as by Update and [UserService.Add]. The turn is also taken for a user who is not there
+// yet: to import new users, Add from many goroutines is faster.
 //
-// It sends a request if the user exists, and two if not. All requests share one timeout, which
-// includes the wait for the turn, and each has the attempts and the options of a call.
-// [CaptureResponse] gives the last one's response: the Method of its Request is PATCH if this call
-// updated the user, and POST if it added the user, or GET if it did and the response was lost. The
-// errors are those of [UserService.Update] and of [UserService.Add], but not [ErrNotFound].
-// [ErrAlreadyExists] is left only for an id that the server does not add and does not find, four
-// times in a row.
+// It sends one request if the user exists, and two if not. All requests share one timeout, which
+// includes the wait for the turn, and each has the options of the call. [CaptureResponse] gives the
+// response to the last one. The Method of its Request is PATCH if this call updated the user, POST
+// if it added the user, and GET if it added the user but the response to the POST was lost.
+//
+// The errors are those of [UserService.Update] and [UserService.Add], but never [ErrNotFound]. It
+// is [ErrAlreadyExists] only if four times in a row the user was not found and could not be added.
 //
 // PATCH /api/v1/user/{userId}
 // and POST /api/v1/user
@@ -102,8 +103,9 @@ func (s *UserService) Upsert(
 	if err := req.validate("User.Upsert"); err != nil {
 		return nil, s.client.precheck(opts, err)
 	}
-	// Mostly the user is there, and the server leaves no lock behind for one who is not. To add
-	// first would cost two requests, an error in the log of the server, and a row id.
+	// Update comes first because the user is usually there, and because it takes its place in the
+	// queue in the order of the calls. An Add that is refused costs a second request, an error in
+	// the server's log, and a row id; an Update that finds nobody costs only the request.
 	update := func(ctx context.Context, _ bool) (*User, error) {
 		return s.Update(ctx, (*UpdateUserRequest)(req), opts...)
 	}
@@ -242,13 +244,6 @@ func (s *UserService) AllParallel(
 	return s.pager().parallel(ctx, workers, opts)
 }
 
-func (r *CreateUserRequest) validate(method string) error {
-	if r == nil {
-		return errNilRequest(method)
-	}
-	return checkID("userID", r.UserID)
-}
-
 func (s *UserService) addCall(req *CreateUserRequest, opts []RequestOption) call[*User] {
 	return call[*User]{
 		endpoint: "POST /user",
@@ -268,13 +263,6 @@ func sameUser(sent, stored *User) bool {
 		stored.FirstName == sent.FirstName &&
 		stored.LastName == sent.LastName &&
 		sameMetadata(sent.Metadata, stored.Metadata)
-}
-
-func (r *UpdateUserRequest) validate() error {
-	if r == nil {
-		return errNilRequest("User.Update")
-	}
-	return nil
 }
 
 // reconcileDelete reads the "not found" that follows an attempt whose outcome is ambiguous. Zep
