@@ -62,7 +62,7 @@ func TestAnswer_Limit(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			random := rand.New(rand.NewPCG(seed, 0))
-			maxBytes := MinMaxBytes + random.IntN(4096)
+			maxBytes := leastMaxBytes + random.IntN(4096)
 			_, client := newZep(t)
 			tools := newTools(t, client, &Options{MaxBytes: maxBytes})
 			var texts []string
@@ -111,11 +111,11 @@ func TestAnswer_LimitOfLists(t *testing.T) {
 		}
 		return req
 	}))
-	tools := newTools(t, client, &Options{MaxBytes: MinMaxBytes})
+	tools := newTools(t, client, &Options{MaxBytes: leastMaxBytes})
 	var ids []any
 	for next := (object{}); next != nil; {
 		got := tools.ok("list_sessions", next)
-		require.LessOrEqual(t, len(got.text), MinMaxBytes)
+		require.LessOrEqual(t, len(got.text), leastMaxBytes)
 		for _, session := range got.list("sessions") {
 			ids = append(ids, session["session_id"])
 			assert.Equal(t, session["session_id"] == "s4", session["metadata_cut"] == true)
@@ -137,14 +137,14 @@ func TestAnswer_LeftOut(t *testing.T) {
 			{Role: "user", Content: "third"},
 		},
 	}))
-	tools := newTools(t, client, &Options{MaxBytes: MinMaxBytes})
+	tools := newTools(t, client, &Options{MaxBytes: leastMaxBytes})
 	arguments := object{"session_id": "s1", "limit": 2}
 	first := tools.ok("recall", arguments)
 	assert.Equal(t, []any{"third"}, field(first.list("messages"), "content"))
 	second := tools.ok("recall", first.next(arguments))
 	assert.Equal(t, []any{"first"}, field(second.list("messages"), "content"))
 	assert.Contains(t, second.text, "Left out, since not even a part fits into the 4096 bytes of an answer: 1. For earlier")
-	assert.LessOrEqual(t, len(second.text), MinMaxBytes)
+	assert.LessOrEqual(t, len(second.text), leastMaxBytes)
 }
 
 func TestAnswer_SummaryCut(t *testing.T) {
@@ -153,14 +153,14 @@ func TestAnswer_SummaryCut(t *testing.T) {
 	addMessages(t, client, "s1", "a")
 	summary := strings.Repeat("They talked. ", 1000)
 	require.NoError(t, server.SetSummary("s1", summary))
-	tools := newTools(t, client, &Options{MaxBytes: MinMaxBytes})
+	tools := newTools(t, client, &Options{MaxBytes: leastMaxBytes})
 	got := tools.ok("recall", object{"session_id": "s1"})
 	assert.Equal(t, true, got.object["summary_cut"])
 	assert.True(t, strings.HasPrefix(summary, got.object["summary"].(string)))
 	assert.Greater(t, len(got.object["summary"].(string)), 500)
 	assert.Len(t, got.list("messages"), 1)
 	whole := tools.collect("search_memory", "results",
-		object{"session_id": "s1", "query": "they", "scope": "summaries"}, MinMaxBytes)
+		object{"session_id": "s1", "query": "they", "scope": "summaries"}, leastMaxBytes)
 	for _, content := range whole {
 		assert.Equal(t, summary, content)
 	}

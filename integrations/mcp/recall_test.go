@@ -128,7 +128,7 @@ func TestRecall_OldServer(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			_, client := newZep(t, zeptest.WithServerVersion(version))
-			tools := newTools(t, client, &Options{MaxBytes: MinMaxBytes})
+			tools := newTools(t, client, &Options{MaxBytes: leastMaxBytes})
 			addMessages(t, client, "s1", numbered(5)...)
 			got := tools.ok("recall", object{"session_id": "s1", "limit": 3})
 			assert.Equal(t, []any{"m3", "m4", "m5"}, field(got.list("messages"), "content"))

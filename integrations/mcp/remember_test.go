@@ -124,6 +124,19 @@ func TestRemember_NotPublished(t *testing.T) {
 	assert.Equal(t, []string{"a"}, contents(t, client, "s1"))
 }
 
+// A server before v0.21 cannot tell what is stored, so the error of a repeated call says so.
+func TestRemember_RequestID_OldServer(t *testing.T) {
+	t.Parallel()
+	_, client := newZep(t, zeptest.WithServerVersion("0.20.1"))
+	tools := newTools(t, client, nil)
+	arguments := object{"session_id": "s1", "messages": say("a"), "request_id": "r1"}
+	tools.ok("remember", arguments)
+	assert.Contains(t, tools.fails("remember", arguments), "too old for this")
+	memory, err := client.Memory.Get(context.Background(), "s1", &zep.GetMemoryOptions{LastN: 10})
+	require.NoError(t, err)
+	assert.Len(t, memory.Messages, 1)
+}
+
 var requestID = regexp.MustCompile(`with request_id "([^"]+)"`)
 
 // A model follows the error: the messages are stored once, whatever became of the first call.

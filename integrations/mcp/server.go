@@ -21,11 +21,13 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// The bounds of [Options.MaxBytes], and its default.
+// DefaultMaxBytes is the default of [Options.MaxBytes].
+const DefaultMaxBytes = 32 << 10
+
+// The bounds of Options.MaxBytes.
 const (
-	DefaultMaxBytes = 32 << 10
-	MinMaxBytes     = 4 << 10
-	MaxMaxBytes     = 1 << 20
+	leastMaxBytes    = 4 << 10
+	greatestMaxBytes = 1 << 20
 )
 
 // Options are the options of a server.
@@ -67,9 +69,9 @@ func NewServer(client *zep.Client, options *Options) (*mcp.Server, error) {
 			s.log = options.Logger
 		}
 	}
-	if s.maxBytes < MinMaxBytes || s.maxBytes > MaxMaxBytes {
+	if s.maxBytes < leastMaxBytes || s.maxBytes > greatestMaxBytes {
 		return nil, fmt.Errorf("zepmcp: MaxBytes is %d, must be %d to %d",
-			s.maxBytes, MinMaxBytes, MaxMaxBytes)
+			s.maxBytes, leastMaxBytes, greatestMaxBytes)
 	}
 	if why := invalidID(s.userID); s.userID != "" && why != "" {
 		return nil, fmt.Errorf("zepmcp: UserID %s", why)

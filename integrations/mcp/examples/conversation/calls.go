@@ -39,7 +39,7 @@ var calls = []call{
 
 // make makes a call, and prints it with the interesting part of its answer.
 func (c call) make(ctx context.Context, w io.Writer, session *mcp.ClientSession) error {
-	fmt.Fprintf(w, "\n%s%s\n", c.tool, arguments(c.arguments))
+	fmt.Fprintf(w, "\n%s %s\n", c.tool, arguments(c.arguments))
 	result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: c.tool, Arguments: c.arguments})
 	if err != nil {
 		return err
