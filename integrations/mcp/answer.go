@@ -11,13 +11,13 @@ import (
 // more says how to get what an answer leaves out.
 type more struct {
 	Note      string         `json:"note" jsonschema:"what the answer leaves out, and how to get it"`
-	Arguments map[string]any `json:"arguments" jsonschema:"arguments to set or change in the next call; the others stay as they were"`
+	Arguments map[string]any `json:"arguments" jsonschema:"what to change in the next call"`
 }
 
 // details are the metadata of a record.
 type details struct {
 	Metadata    zep.Metadata `json:"metadata,omitempty"`
-	MetadataCut bool         `json:"metadata_cut,omitempty" jsonschema:"the metadata is too large and left out"`
+	MetadataCut bool         `json:"metadata_cut,omitempty" jsonschema:"it is too large"`
 }
 
 func (d *details) parts() (*text, *details) { return nil, d }
@@ -97,9 +97,9 @@ func sizeOf(r record) (int, error) {
 	return len(data) + len(","), err
 }
 
-// cut takes the metadata away from a record that is too large and, if that is not enough, the end of its
-// content. It returns how many characters of the content are left, 0 if it is whole, and the
-// record's size, which is over the room if not even one character fits.
+// cut takes the metadata away from a record that is too large and, if that is not enough, the end
+// of its content. It returns how many characters of the content are left, 0 if it is whole, and
+// the record's size, which is over the room if not even one character fits.
 func cut(r record, room int) (characters, size int, err error) {
 	content, metadata := r.parts()
 	if len(metadata.Metadata) > 0 {
@@ -166,8 +166,8 @@ func (f fitted) next() int {
 	return f.records
 }
 
-// arguments returns the arguments of the next call: what leads it to its first record, and how many
-// characters of that it has to skip. contentOffset is that of this call.
+// arguments returns the arguments of the next call: what leads it to its first record, and how
+// many characters of that it has to skip. contentOffset is that of this call.
 func (f fitted) arguments(name string, value any, contentOffset int) map[string]any {
 	arguments := map[string]any{name: value}
 	switch {

@@ -24,8 +24,8 @@ func randomText(random *rand.Rand, length int) string {
 	return b.String()
 }
 
-// collect makes calls until an answer has no more, and joins the parts of contents that are cut. No
-// answer may be larger than the limit.
+// collect makes calls until an answer has no more, and joins the parts of contents that are cut.
+// No answer may be larger than the limit.
 func (c tools) collect(tool, list string, arguments object, maxBytes int) map[string]string {
 	c.t.Helper()
 	whole := map[string]string{}
@@ -143,7 +143,8 @@ func TestAnswer_LeftOut(t *testing.T) {
 	assert.Equal(t, []any{"third"}, field(first.list("messages"), "content"))
 	second := tools.ok("recall", first.next(arguments))
 	assert.Equal(t, []any{"first"}, field(second.list("messages"), "content"))
-	assert.Contains(t, second.text, "Left out, since not even a part fits into the 4096 bytes of an answer: 1. For earlier")
+	assert.Contains(t, second.text, "Left out, since not even a part fits into the "+
+		"4096 bytes of an answer: 1. For earlier")
 	assert.LessOrEqual(t, len(second.text), leastMaxBytes)
 }
 

@@ -16,8 +16,8 @@ type modelError string
 
 func (e modelError) Error() string { return string(e) }
 
-// failed is an error of the Zep client, with what the model can do about it in place of what explain
-// would say.
+// failed is an error of the Zep client, with what the model can do about it in place of what
+// explain would say.
 type failed struct {
 	error
 	advice string
@@ -25,8 +25,8 @@ type failed struct {
 
 func (e failed) Unwrap() error { return e.error }
 
-// explain says in words for the model what went wrong and what to change. The words have no address
-// and no key.
+// explain says in words for the model what went wrong and what to change. The words have no
+// address and no key.
 func explain(err error) string {
 	var words modelError
 	if errors.As(err, &words) {
@@ -91,7 +91,8 @@ var (
 	address = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://\S*`)
 )
 
-// sentence returns at most 300 characters of a text from outside, without addresses, as a sentence.
+// sentence returns at most 300 characters of a text from outside, without addresses, as a
+// sentence.
 func sentence(text string) string {
 	runes := []rune(strings.TrimSpace(address.ReplaceAllString(text, "(address)")))
 	switch {
@@ -115,8 +116,8 @@ func levelOf(err error) slog.Level {
 	return slog.LevelWarn
 }
 
-// logAttrs returns what is logged of an error: of the model's arguments no text, which can be that of
-// a message.
+// logAttrs returns what is logged of an error: of the model's arguments no text, which can be that
+// of a message.
 func logAttrs(tool string, err error) []slog.Attr {
 	attrs := []slog.Attr{slog.String("tool", tool)}
 	var words modelError

@@ -19,8 +19,8 @@ import (
 
 const secret = "eyJhbGciOiJIUzI1NiJ9.secret"
 
-// Whatever Zep or the network does, the model gets an error that it can act on, without an address and
-// without the key, and the operator a log line with both.
+// Whatever Zep or the network does, the model gets an error that it can act on, without an address
+// and without the key, and the operator a log line with both.
 func TestErrors(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -149,10 +149,12 @@ func TestErrors_NotSent(t *testing.T) {
 	server, client := newZep(t)
 	tools := newTools(t, client, nil)
 	text := tools.fails("remember", object{"session_id": "s", "messages": say("ok", "a\x00b")})
-	assert.Regexp(t, `^The arguments cannot be sent to Zep: .*Messages\[1\]\.Content.* NUL .* Change that argument\.$`, text)
+	assert.Regexp(t, `^The arguments cannot be sent to Zep: .*Messages\[1\]\.Content.* NUL .* `+
+		`Change that argument\.$`, text)
 	text = tools.fails("search_memory", object{"session_id": "s", "query": "a\x00b"})
 	assert.Contains(t, text, "Text")
-	text = tools.fails("search_memory", object{"session_id": "s", "query": "a", "where": object{"k\x00": 1}})
+	text = tools.fails("search_memory",
+		object{"session_id": "s", "query": "a", "where": object{"k\x00": 1}})
 	assert.Contains(t, text, "NUL")
 	assert.Zero(t, server.Requests())
 }
@@ -162,7 +164,8 @@ func TestErrors_LogOfMistakes(t *testing.T) {
 	t.Parallel()
 	_, client := newZep(t)
 	var warnings, all syncBuffer
-	for b, level := range map[*syncBuffer]slog.Level{&warnings: slog.LevelWarn, &all: slog.LevelDebug} {
+	levels := map[*syncBuffer]slog.Level{&warnings: slog.LevelWarn, &all: slog.LevelDebug}
+	for b, level := range levels {
 		tools := newTools(t, client, &Options{
 			Logger: slog.New(slog.NewTextHandler(b, &slog.HandlerOptions{Level: level})),
 		})

@@ -16,9 +16,9 @@ import (
 )
 
 type listSessionsInput struct {
-	UserID string `json:"user_id,omitempty" jsonschema:"list the sessions of this user only, newest first"`
-	Limit  int    `json:"limit,omitempty" jsonschema:"how many sessions at most"`
-	Cursor string `json:"cursor,omitempty" jsonschema:"where to go on, from more.arguments of the last answer"`
+	UserID string `json:"user_id,omitempty"`
+	Limit  int    `json:"limit,omitempty"`
+	Cursor string `json:"cursor,omitempty"`
 }
 
 // listedSession is a session, as the tools return it.
@@ -43,14 +43,14 @@ func (s *server) addListSessions() {
 		title: "List sessions",
 		description: "Lists all sessions, oldest first, or with user_id those of a user, " +
 			"newest first.",
-		limits: limits{
-			"user_id": idText,
-			"limit":   between(1, 200, 50),
-			"cursor":  length(1, 40),
+		arguments: arguments{
+			"user_id": {"list the sessions of this user only, newest first", idText},
+			"limit":   {"how many sessions at most", between(1, 200, 50)},
+			"cursor":  {"where to go on, from more.arguments of the last answer", length(1, 40)},
 		},
 	}
 	if s.userID != "" {
-		d.hidden = []string{"user_id"}
+		delete(d.arguments, "user_id")
 		d.description = "Lists the sessions of the user, newest first."
 	}
 	addTool(s, d, s.listSessions)
@@ -82,8 +82,8 @@ func (s *server) listSessions(ctx context.Context, in listSessionsInput) (*sessi
 	return out, nil
 }
 
-// allSessions returns the sessions after the cursor, one more than the limit if there are so many, and
-// how the cursor of a session is made: it is the id of its row.
+// allSessions returns the sessions after the cursor, one more than the limit if there are so many,
+// and how the cursor of a session is made: it is the id of its row.
 func (s *server) allSessions(
 	ctx context.Context, in listSessionsInput,
 ) ([]*listedSession, func(*listedSession) string, error) {
@@ -101,9 +101,9 @@ func (s *server) allSessions(
 	return sessionsOf(found), func(x *listedSession) string { return strconv.FormatInt(x.id, 10) }, nil
 }
 
-// userSessions returns all sessions of a user after the cursor, newest first. Zep has no pages of them.
-// They are sorted by their cursors, so that the next call goes on behind a session even if it was
-// deleted since.
+// userSessions returns all sessions of a user after the cursor, newest first. Zep has no pages of
+// them. They are sorted by their cursors, so that the next call goes on behind a session even if
+// it was deleted since.
 func (s *server) userSessions(
 	ctx context.Context, in listSessionsInput,
 ) ([]*listedSession, func(*listedSession) string, error) {
@@ -115,8 +115,8 @@ func (s *server) userSessions(
 	if len(found) == 0 && s.userID == "" {
 		_, err := s.client.User.Get(ctx, userID)
 		if errors.Is(err, zep.ErrNotFound) {
-			err = modelError(fmt.Sprintf("The user %q does not exist. Change user_id, or leave it out.",
-				shorten(userID)))
+			err = modelError(fmt.Sprintf(
+				"The user %q does not exist. Change user_id, or leave it out.", shorten(userID)))
 		}
 		return nil, nil, err
 	}
@@ -135,7 +135,8 @@ func (s *server) userSessions(
 	return sessions, ageCursor, nil
 }
 
-// ageCursor returns a short text that sorts as the time of the session, and that no other session has.
+// ageCursor returns a short text that sorts as the time of the session, and that no other session
+// has.
 func ageCursor(x *listedSession) string {
 	sum := sha256.Sum256([]byte(x.SessionID))
 	return fmt.Sprintf("%016x-%x", x.CreatedAt.UnixMicro(), sum[:8])
@@ -195,16 +196,16 @@ func (s *server) noSession(sessionID string) error {
 }
 
 type listCollectionsInput struct {
-	Limit  int    `json:"limit,omitempty" jsonschema:"how many collections at most"`
-	Cursor string `json:"cursor,omitempty" jsonschema:"where to go on, from more.arguments of the last answer"`
+	Limit  int    `json:"limit,omitempty"`
+	Cursor string `json:"cursor,omitempty"`
 }
 
 // listedCollection is a collection of documents, as the tools return it.
 type listedCollection struct {
 	Name          string `json:"name"`
 	Description   string `json:"description,omitempty"`
-	Documents     int    `json:"documents" jsonschema:"number of documents, with those that were deleted"`
-	Embedded      int    `json:"embedded" jsonschema:"number of documents that are embedded, and can be found"`
+	Documents     int    `json:"documents" jsonschema:"with those that were deleted"`
+	Embedded      int    `json:"embedded" jsonschema:"how many can be found"`
 	AutoEmbedding bool   `json:"auto_embedding" jsonschema:"the server embeds the documents"`
 	details
 }
@@ -219,9 +220,9 @@ func (s *server) addListCollections() {
 		name:        "list_collections",
 		title:       "List collections of documents",
 		description: "Lists the collections that search_documents can search, by name.",
-		limits: limits{
-			"limit":  between(1, 200, 50),
-			"cursor": collectionText,
+		arguments: arguments{
+			"limit":  {"how many collections at most", between(1, 200, 50)},
+			"cursor": {"where to go on, from more.arguments of the last answer", collectionText},
 		},
 	}, s.listCollections)
 }
@@ -246,7 +247,9 @@ func (s *server) listCollections(
 			})
 		}
 	}
-	slices.SortFunc(collections, func(a, b *listedCollection) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(collections, func(a, b *listedCollection) int {
+		return strings.Compare(a.Name, b.Name)
+	})
 	out := &collectionList{Collections: []*listedCollection{}}
 	all := len(collections)
 	kept, f, err := fit(s, out, collections[:min(all, in.Limit)])

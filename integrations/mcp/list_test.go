@@ -66,11 +66,12 @@ func TestListSessions(t *testing.T) {
 	got, _ := newTools(t, client, &Options{UserID: "jane"}).walk(
 		"list_sessions", "sessions", "session_id", object{"limit": 2})
 	assert.ElementsMatch(t, ofJane, got)
-	assert.Empty(t, newTools(t, client, &Options{UserID: "nobody"}).ok("list_sessions", nil).list("sessions"))
+	ofNobody := newTools(t, client, &Options{UserID: "nobody"}).ok("list_sessions", nil)
+	assert.Empty(t, ofNobody.list("sessions"))
 }
 
-// The sessions of a user come newest first, and those that come and go meanwhile change nothing for
-// the others.
+// The sessions of a user come newest first, and those that come and go meanwhile change nothing
+// for the others.
 func TestListSessions_OfUser_Meanwhile(t *testing.T) {
 	t.Parallel()
 	_, client := newZep(t)

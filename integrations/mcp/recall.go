@@ -11,10 +11,10 @@ import (
 )
 
 type recallInput struct {
-	SessionID     string `json:"session_id" jsonschema:"the session to read"`
-	Limit         int    `json:"limit,omitempty" jsonschema:"how many messages at most"`
-	Before        int    `json:"before,omitempty" jsonschema:"read the messages before the one with this number; 0 reads the latest"`
-	ContentOffset int    `json:"content_offset,omitempty" jsonschema:"characters to skip of the content of the latest message of the answer, to go on with one that was cut"`
+	SessionID     string `json:"session_id"`
+	Limit         int    `json:"limit,omitempty"`
+	Before        int    `json:"before,omitempty"`
+	ContentOffset int    `json:"content_offset,omitempty"`
 }
 
 // storedMessage is a message of a session, as the tools return it.
@@ -30,7 +30,7 @@ type recalled struct {
 	SessionID  string           `json:"session_id"`
 	Total      int              `json:"total,omitempty" jsonschema:"number of messages of the session"`
 	Summary    string           `json:"summary,omitempty" jsonschema:"summary of earlier messages"`
-	SummaryCut bool             `json:"summary_cut,omitempty" jsonschema:"the summary goes on: search_memory with scope summaries has all of it"`
+	SummaryCut bool             `json:"summary_cut,omitempty" jsonschema:"search_memory has all of it"`
 	Messages   []*storedMessage `json:"messages" jsonschema:"oldest first"`
 	More       *more            `json:"more,omitempty" jsonschema:"how to get earlier messages"`
 }
@@ -43,11 +43,13 @@ func (s *server) addRecall() {
 		title: "Recall a conversation",
 		description: "Reads the latest messages of a session, and the summary of earlier ones. " +
 			"With before it goes further back.",
-		limits: limits{
-			"session_id":     idText,
-			"limit":          between(1, 200, 20),
-			"before":         between(0, maxNumber, 0),
-			"content_offset": between(0, maxNumber, 0),
+		arguments: arguments{
+			"session_id": {"the session to read", idText},
+			"limit":      {"how many messages at most", between(1, 200, 20)},
+			"before": {"read the messages before the one with this number; 0 reads the latest",
+				between(0, maxNumber, 0)},
+			"content_offset": {"characters to skip of the latest message of the answer, to go on " +
+				"with one that was cut", between(0, maxNumber, 0)},
 		},
 	}, s.recall)
 }
@@ -152,7 +154,8 @@ func (s *server) addSummary(ctx context.Context, out *recalled) error {
 	return nil
 }
 
-// earlier says how to get what an answer of recall leaves out of the messages, which are latest first.
+// earlier says how to get what an answer of recall leaves out of the messages, which are latest
+// first.
 func (f fitted) earlier(s *server, in recallInput, messages []*storedMessage) *more {
 	if len(messages) == 0 {
 		return nil

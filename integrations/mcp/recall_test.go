@@ -49,8 +49,8 @@ func TestRecall(t *testing.T) {
 	assert.Equal(t, []any{"m1", "m2"}, field(got.list("messages"), "content"))
 }
 
-// Whatever the size of a page, the pages have every message once, also of those that were there when
-// more are added meanwhile.
+// Whatever the size of a page, the pages have every message once, also of those that were there
+// when more are added meanwhile.
 func TestRecall_Pages(t *testing.T) {
 	t.Parallel()
 	_, client := newZep(t)

@@ -15,16 +15,16 @@ import (
 )
 
 type rememberInput struct {
-	SessionID string       `json:"session_id" jsonschema:"the session to add to; one that does not exist is made"`
-	UserID    string       `json:"user_id,omitempty" jsonschema:"the user of a session that is made; a user who does not exist is added"`
-	Messages  []newMessage `json:"messages" jsonschema:"the messages to store, in the order of the conversation"`
-	RequestID string       `json:"request_id,omitempty" jsonschema:"any text that names this call; a call that is repeated with the same request_id and messages stores them once"`
+	SessionID string       `json:"session_id"`
+	UserID    string       `json:"user_id,omitempty"`
+	Messages  []newMessage `json:"messages"`
+	RequestID string       `json:"request_id,omitempty"`
 }
 
 type newMessage struct {
-	Role     string       `json:"role" jsonschema:"who says it: user and assistant, or human and ai where the session has those"`
-	Content  string       `json:"content" jsonschema:"the text"`
-	Metadata zep.Metadata `json:"metadata,omitempty" jsonschema:"any JSON object; searches can filter by its top-level keys"`
+	Role     string       `json:"role"`
+	Content  string       `json:"content"`
+	Metadata zep.Metadata `json:"metadata,omitempty"`
 }
 
 type remembered struct {
@@ -48,15 +48,17 @@ func (s *server) addRemember() {
 		description: "Stores messages in the memory of a session, after those that are there. " +
 			"A session that does not exist is made.",
 		writes: true,
-		limits: limits{
-			"session_id": idText,
-			"user_id":    idText,
-			"messages":   messageList,
-			"request_id": length(1, maxID),
+		arguments: arguments{
+			"session_id": {"the session to add to", idText},
+			"user_id": {"the user of a session that is made; a user who does not exist is added",
+				idText},
+			"messages": {"the messages to store, in the order of the conversation", messageList},
+			"request_id": {"any text that names this call: a call that is repeated with the same " +
+				"request_id and messages stores them once", length(1, maxID)},
 		},
 	}
 	if s.userID != "" {
-		d.hidden = []string{"user_id"}
+		delete(d.arguments, "user_id")
 	}
 	addTool(s, d, s.remember)
 }
@@ -66,8 +68,13 @@ func messageList(s *jsonschema.Schema) {
 	least, most := 1, maxMessages
 	s.Type, s.Types = "array", nil
 	s.MinItems, s.MaxItems = &least, &most
-	oneOf("user", "assistant", "system", "tool", "function", "human", "ai")(s.Items.Properties["role"])
-	length(1, maxContent)(s.Items.Properties["content"])
+	role, content := s.Items.Properties["role"], s.Items.Properties["content"]
+	role.Description = "who says it: user or assistant, or human or ai where the session has those"
+	oneOf("user", "assistant", "system", "tool", "function", "human", "ai")(role)
+	content.Description = "the text"
+	length(1, maxContent)(content)
+	s.Items.Properties["metadata"].Description =
+		"any JSON object; searches can filter by its top-level keys"
 }
 
 func (s *server) remember(ctx context.Context, in rememberInput) (*remembered, error) {
@@ -117,8 +124,8 @@ func maybeStored(err error) bool {
 	return errors.Is(err, zep.ErrAmbiguous) || !refused
 }
 
-// makeSession makes a session of the user and, if need be, the user. Without a user there is nothing to
-// make: Zep makes the session with its first message.
+// makeSession makes a session of the user and, if need be, the user. Without a user there is
+// nothing to make: Zep makes the session with its first message.
 func (s *server) makeSession(ctx context.Context, sessionID, userID string) error {
 	if userID == "" {
 		return nil
@@ -188,7 +195,8 @@ func (s *server) missing(
 	return missing, nil
 }
 
-// messageUUID returns the UUID of a message of a call, which is the same when the call is repeated.
+// messageUUID returns the UUID of a message of a call, which is the same when the call is
+// repeated.
 func messageUUID(sessionID, requestID string, i int) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", sessionID, requestID, i))
 	sum[6] = sum[6]&0x0f | 0x80 // version 8: made by a rule of one's own

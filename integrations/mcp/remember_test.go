@@ -35,8 +35,9 @@ func TestRemember(t *testing.T) {
 	t.Parallel()
 	_, client := newZep(t)
 	tools := newTools(t, client, nil)
+	metadata := zep.Metadata{"n": 5.0, "deep": object{"x": []any{1.0}}}
 	got := tools.ok("remember", object{"session_id": "s1", "messages": []object{
-		{"role": "user", "content": "a <b> & c", "metadata": object{"n": 5.0, "deep": object{"x": []any{1.0}}}},
+		{"role": "user", "content": "a <b> & c", "metadata": metadata},
 		{"role": "assistant", "content": "日本 😀"},
 	}})
 	assert.Equal(t, "s1", got.object["session_id"])
@@ -47,7 +48,7 @@ func TestRemember(t *testing.T) {
 	require.Len(t, messages, 2)
 	assert.Equal(t, zep.RoleUser, messages[0].Role)
 	assert.Equal(t, "a <b> & c", messages[0].Content)
-	assert.Equal(t, zep.Metadata{"n": 5.0, "deep": object{"x": []any{1.0}}}, messages[0].Metadata)
+	assert.Equal(t, metadata, messages[0].Metadata)
 	assert.Equal(t, "日本 😀", messages[1].Content)
 	assert.Equal(t, []any{messages[0].UUID, messages[1].UUID}, got.object["message_uuids"])
 
@@ -69,8 +70,9 @@ func TestRemember_User(t *testing.T) {
 	assert.Equal(t, "jane", session.UserID)
 	assert.Len(t, contents(t, client, "s1"), 2)
 
-	assert.Equal(t, `session_id "s1" is taken by a session of somebody else. Choose another session_id.`,
-		tools.fails("remember", object{"session_id": "s1", "user_id": "bob", "messages": say("no")}))
+	assert.Equal(t, `session_id "s1" is taken by a session of somebody else. `+
+		`Choose another session_id.`, tools.fails("remember",
+		object{"session_id": "s1", "user_id": "bob", "messages": say("no")}))
 	tools.ok("remember", object{"session_id": "s1", "messages": say("of whoever it is")})
 	assert.Len(t, contents(t, client, "s1"), 3)
 
@@ -164,8 +166,8 @@ func TestRemember_Ambiguous(t *testing.T) {
 	}
 }
 
-// Several models store messages over a connection of which a fifth of the exchanges fail. They follow
-// the errors, and each message is stored once.
+// Several models store messages over a connection of which a fifth of the exchanges fail. They
+// follow the errors, and each message is stored once.
 func TestRemember_Chaos(t *testing.T) {
 	t.Parallel()
 	const models, turns = 8, 25
@@ -258,7 +260,8 @@ func TestRemember_CanceledByClient(t *testing.T) {
 		})
 		done <- err
 	}()
-	require.Eventually(t, func() bool { return server.Requests() > 0 }, 30*time.Second, time.Millisecond)
+	called := func() bool { return server.Requests() > 0 }
+	require.Eventually(t, called, 30*time.Second, time.Millisecond)
 	cancel()
 	require.ErrorIs(t, <-done, context.Canceled)
 	// The cleanup waits for the end of the server's session, which waits for the call.

@@ -13,28 +13,42 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 )
 
-// limits narrows the schemas of arguments, by the names of the arguments.
-type limits map[string]func(*jsonschema.Schema)
+// arguments are the arguments of a tool, by their names.
+type arguments map[string]argument
 
-// inputSchema returns the schema of the arguments of a tool: an object with the fields of In, and no
-// others.
+// argument tells the model what an argument is, and limits what it can be.
+type argument struct {
+	about string
+	limit func(*jsonschema.Schema)
+}
+
+// with returns the arguments of both.
+func (a arguments) with(more arguments) arguments {
+	all := maps.Clone(a)
+	maps.Copy(all, more)
+	return all
+}
+
+// inputSchema returns the schema of the arguments of a tool: an object with those fields of In
+// that the definition describes.
 func inputSchema[In any](d definition) *jsonschema.Schema {
 	schema, err := jsonschema.For[In](nil)
 	if err != nil {
 		panic(fmt.Sprintf("zepmcp: the schema of %s: %v", d.name, err))
 	}
-	for name, limit := range d.limits {
-		if schema.Properties[name] == nil {
+	for name, argument := range d.arguments {
+		property := schema.Properties[name]
+		if property == nil {
 			panic(fmt.Sprintf("zepmcp: %s has no argument %s", d.name, name))
 		}
-		limit(schema.Properties[name])
+		property.Description = argument.about
+		argument.limit(property)
 	}
-	for _, name := range d.hidden {
-		delete(schema.Properties, name)
-	}
-	schema.PropertyOrder = slices.DeleteFunc(schema.PropertyOrder, func(name string) bool {
-		return slices.Contains(d.hidden, name)
+	undescribed := func(name string) bool { return d.arguments[name].limit == nil }
+	maps.DeleteFunc(schema.Properties, func(name string, _ *jsonschema.Schema) bool {
+		return undescribed(name)
 	})
+	schema.PropertyOrder = slices.DeleteFunc(schema.PropertyOrder, undescribed)
 	return schema
 }
 

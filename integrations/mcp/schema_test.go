@@ -47,13 +47,15 @@ func TestArguments_Invalid(t *testing.T) {
 			"messages must have at least 1 element, not 0"},
 		{"remember", object{"session_id": "s", "messages": say(numbered(51)...)},
 			"messages must have at most 50 elements, not 51"},
-		{"remember", object{"session_id": "s", "messages": "hello"}, "messages must be array, not string"},
+		{"remember", object{"session_id": "s", "messages": "hello"},
+			"messages must be array, not string"},
 		{"remember", object{"session_id": "s", "messages": []any{"hello"}},
 			"messages[0] must be object, not string"},
 		{"remember", object{"session_id": "s", "messages": []object{{"role": "user", "content": "a"},
 			{"role": "robot"}}}, "messages[1].content is required\n- messages[1].role must be one of " +
 			`"user", "assistant", "system", "tool", "function", "human", "ai", not "robot"`},
-		{"remember", object{"session_id": "s", "messages": say("")}, "messages[0].content must not be empty"},
+		{"remember", object{"session_id": "s", "messages": say("")},
+			"messages[0].content must not be empty"},
 		{"remember", object{"session_id": "s", "messages": say(strings.Repeat("é", maxContent+1))},
 			"messages[0].content must have at most 50000 characters, not 50001"},
 		{"remember", object{"session_id": "s", "messages": []object{
@@ -88,13 +90,17 @@ func TestArguments_Valid(t *testing.T) {
 	t.Parallel()
 	_, client := newZep(t)
 	tools := newTools(t, client, nil)
-	for _, id := range []string{"a", ".a", "..a", "...", "a.b", "jane@example.com", "a b\n", "日本", "%2F"} {
+	for _, id := range []string{
+		"a", ".a", "..a", "...", "a.b", "jane@example.com", "a b\n", "日本", "%2F",
+	} {
 		tools.ok("remember", object{"session_id": id, "messages": say("hello")})
 		got := tools.ok("recall", object{"session_id": id, "limit": json.RawMessage("2.0")})
 		assert.Equal(t, []any{"hello"}, field(got.list("messages"), "content"), id)
 	}
 	// What is no JSON object, or not UTF-8, does not come from an MCP client of the SDK.
-	schema, err := inputSchema[recallInput](definition{}).Resolve(nil)
+	schema, err := inputSchema[recallInput](definition{arguments: arguments{
+		"session_id": {"", idText},
+	}}).Resolve(nil)
 	require.NoError(t, err)
 	var in recallInput
 	for data, want := range map[string]string{
@@ -104,11 +110,12 @@ func TestArguments_Valid(t *testing.T) {
 	} {
 		assert.EqualError(t, decodeArguments(json.RawMessage(data), schema, &in), want)
 	}
-	assert.ErrorContains(t, decodeArguments(json.RawMessage("null"), schema, &in), "session_id is required")
+	assert.ErrorContains(t, decodeArguments(json.RawMessage("null"), schema, &in),
+		"session_id is required")
 }
 
-// Client and server cannot have different opinions about what is valid: whatever the schema refuses has
-// a complaint, and what it allows has none.
+// Client and server cannot have different opinions about what is valid: whatever the schema
+// refuses has a complaint, and what it allows has none.
 func TestComplain_AsSchema(t *testing.T) {
 	t.Parallel()
 	_, client := newZep(t)
@@ -188,8 +195,9 @@ func randomValue(random *rand.Rand, schema *jsonschema.Schema) any {
 	return map[string]any{"any": wrong[random.IntN(len(wrong))]}
 }
 
-// Each argument and each field of an answer has a schema that is fit for use: arguments are described
-// and limited, unknown ones are refused, and the structured content is as the output schema says.
+// Each argument and each field of an answer has a schema that is fit for use: arguments are
+// described and limited, unknown ones are refused, and the structured content is as the output
+// schema says.
 func TestSchemas(t *testing.T) {
 	t.Parallel()
 	_, client := newZep(t)
@@ -223,8 +231,8 @@ func TestSchemas(t *testing.T) {
 	}
 }
 
-// isLimited reports whether a schema says how long or large a value may be. The metadata of a message
-// is limited by what the Zep server takes.
+// isLimited reports whether a schema says how long or large a value may be. The metadata of a
+// message is limited by what the Zep server takes.
 func isLimited(s *jsonschema.Schema) bool {
 	switch s.Type {
 	case "string":
@@ -260,8 +268,9 @@ func (c tools) find(name string) *mcp.Tool {
 // The defaults of the schemas are what a call without the argument gets.
 func TestSchemas_Defaults(t *testing.T) {
 	t.Parallel()
-	schema, err := inputSchema[searchMemoryInput](definition{limits: searchLimits.with(limits{
-		"scope": scopeText,
+	schema, err := inputSchema[searchMemoryInput](definition{arguments: searchArguments.with(arguments{
+		"session_id": {"", idText},
+		"scope":      {"", scopeText},
 	})}).Resolve(nil)
 	require.NoError(t, err)
 	var in searchMemoryInput

@@ -16,15 +16,15 @@ import (
 )
 
 type searchMemoryInput struct {
-	SessionID     string         `json:"session_id" jsonschema:"the session to search"`
-	Query         string         `json:"query" jsonschema:"what to look for, in words"`
-	Scope         string         `json:"scope,omitempty" jsonschema:"search the messages, or the summaries of the session"`
-	Where         map[string]any `json:"where,omitempty" jsonschema:"find only what has these values in the top-level keys of its metadata"`
-	Start         string         `json:"start,omitempty" jsonschema:"find only what was stored at this time or later: 2024-05-31 or 2024-05-31T18:00:00Z"`
-	End           string         `json:"end,omitempty" jsonschema:"find only what was stored before this time"`
-	Limit         int            `json:"limit,omitempty" jsonschema:"how many results at most"`
-	Offset        int            `json:"offset,omitempty" jsonschema:"results to skip"`
-	ContentOffset int            `json:"content_offset,omitempty" jsonschema:"characters to skip of the content of the first result of the answer, to go on with one that was cut"`
+	SessionID     string         `json:"session_id"`
+	Query         string         `json:"query"`
+	Scope         string         `json:"scope,omitempty"`
+	Where         map[string]any `json:"where,omitempty"`
+	Start         string         `json:"start,omitempty"`
+	End           string         `json:"end,omitempty"`
+	Limit         int            `json:"limit,omitempty"`
+	Offset        int            `json:"offset,omitempty"`
+	ContentOffset int            `json:"content_offset,omitempty"`
 }
 
 // memoryHit is a message or a summary that a search found.
@@ -43,19 +43,14 @@ type memoryFound struct {
 // maxOffset is how many results a search skips at most.
 const maxOffset = 1000
 
-// searchLimits has the limits that both searches share.
-var searchLimits = limits{
-	"query":          length(1, 2000),
-	"where":          equalities,
-	"limit":          between(1, 50, 10),
-	"offset":         between(0, maxOffset, 0),
-	"content_offset": between(0, maxNumber, 0),
-}
-
-func (l limits) with(more limits) limits {
-	all := maps.Clone(l)
-	maps.Copy(all, more)
-	return all
+// searchArguments are the arguments that both searches have.
+var searchArguments = arguments{
+	"query":  {"what to look for, in words", length(1, 2000)},
+	"where":  {"find only what has these values in the top-level keys of its metadata", equalities},
+	"limit":  {"how many results at most", between(1, 50, 10)},
+	"offset": {"results to skip", between(0, maxOffset, 0)},
+	"content_offset": {"characters to skip of the first result of the answer, to go on with one " +
+		"that was cut", between(0, maxNumber, 0)},
 }
 
 func (s *server) addSearchMemory() {
@@ -64,11 +59,12 @@ func (s *server) addSearchMemory() {
 		title: "Search the memory of a session",
 		description: "Finds messages of a session by their meaning, best first. Messages that were " +
 			"just stored may be missing: the server embeds them a little later.",
-		limits: searchLimits.with(limits{
-			"session_id": idText,
-			"scope":      scopeText,
-			"start":      length(1, 40),
-			"end":        length(1, 40),
+		arguments: searchArguments.with(arguments{
+			"session_id": {"the session to search", idText},
+			"scope":      {"search the messages, or the summaries of the session", scopeText},
+			"start": {"find only what was stored at this time or later: 2024-05-31 or " +
+				"2024-05-31T18:00:00Z", length(1, 40)},
+			"end": {"find only what was stored before this time", length(1, 40)},
 		}),
 	}, s.searchMemory)
 }
@@ -131,8 +127,8 @@ func parseTime(argument, text string) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, modelError(argument + " must be a date such as 2024-05-31, or a time such as " +
-		"2024-05-31T18:00:00Z.")
+	return time.Time{}, modelError(argument + " must be a date such as 2024-05-31, or a time such " +
+		"as 2024-05-31T18:00:00Z.")
 }
 
 // conditionOf returns the condition that metadata has all the values, nil for none.
@@ -169,8 +165,8 @@ type searchPage struct {
 	limit, offset, contentOffset int
 }
 
-// fitPage returns the hits that an answer has, and how to get more. There may be more hits than the
-// page's limit.
+// fitPage returns the hits that an answer has, and how to get more. There may be more hits than
+// the page's limit.
 func fitPage[T record](s *server, p searchPage, envelope any, hits []T) ([]T, *more, error) {
 	all := len(hits)
 	hits = hits[:min(p.limit, all)]
@@ -196,13 +192,13 @@ func fitPage[T record](s *server, p searchPage, envelope any, hits []T) ([]T, *m
 }
 
 type searchDocumentsInput struct {
-	Collection    string         `json:"collection" jsonschema:"the collection to search; list_collections shows them"`
-	Query         string         `json:"query" jsonschema:"what to look for, in words"`
-	Where         map[string]any `json:"where,omitempty" jsonschema:"find only what has these values in the top-level keys of its metadata"`
-	MinScore      float64        `json:"min_score,omitempty" jsonschema:"find only what is at least so similar"`
-	Limit         int            `json:"limit,omitempty" jsonschema:"how many results at most"`
-	Offset        int            `json:"offset,omitempty" jsonschema:"results to skip"`
-	ContentOffset int            `json:"content_offset,omitempty" jsonschema:"characters to skip of the content of the first result of the answer, to go on with one that was cut"`
+	Collection    string         `json:"collection"`
+	Query         string         `json:"query"`
+	Where         map[string]any `json:"where,omitempty"`
+	MinScore      float64        `json:"min_score,omitempty"`
+	Limit         int            `json:"limit,omitempty"`
+	Offset        int            `json:"offset,omitempty"`
+	ContentOffset int            `json:"content_offset,omitempty"`
 }
 
 // documentHit is a document that a search found.
@@ -226,9 +222,9 @@ func (s *server) addSearchDocuments() {
 		name:        "search_documents",
 		title:       "Search documents",
 		description: "Finds documents of a collection by their meaning, best first.",
-		limits: searchLimits.with(limits{
-			"collection": collectionText,
-			"min_score":  between(0, 1, 0),
+		arguments: searchArguments.with(arguments{
+			"collection": {"the collection to search; list_collections shows them", collectionText},
+			"min_score":  {"find only what is at least so similar", between(0, 1, 0)},
 		}),
 	}, s.searchDocuments)
 }
@@ -244,8 +240,8 @@ func (s *server) searchDocuments(
 		return nil, err
 	}
 	if waiting > 0 && len(results) == 0 {
-		return nil, modelError(fmt.Sprintf("Nothing can be found in the collection %q yet: at least %d of "+
-			"its documents are not embedded. Call again in some seconds with the same arguments.",
+		return nil, modelError(fmt.Sprintf("Nothing can be found in the collection %q yet: at least "+
+			"%d of its documents are not embedded. Call again in some seconds with the same arguments.",
 			in.Collection, waiting))
 	}
 	out := &documentsFound{Collection: in.Collection, Results: []*documentHit{}}
@@ -270,9 +266,9 @@ func (s *server) searchDocuments(
 	return out, err
 }
 
-// embeddedDocuments returns the best results, one more than the page needs, and how many documents it
-// met that are not embedded. The server puts those before all others, so it is asked for more until
-// there are enough, or no more.
+// embeddedDocuments returns the best results, one more than the page needs, and how many documents
+// it met that are not embedded. The server puts those before all others, so it is asked for more
+// until there are enough, or no more.
 func (s *server) embeddedDocuments(
 	ctx context.Context, in searchDocumentsInput,
 ) (results []*zep.DocumentSearchResult, waiting int, err error) {
@@ -317,7 +313,8 @@ func (s *server) noCollection(ctx context.Context, name string) error {
 	case len(names) > 0:
 		exist = "there are " + strings.Join(names, ", ")
 	}
-	return modelError(fmt.Sprintf("The collection %q does not exist: %s. Change collection.", name, exist))
+	return modelError(fmt.Sprintf(
+		"The collection %q does not exist: %s. Change collection.", name, exist))
 }
 
 // maxNames is how many names of collections an error has.

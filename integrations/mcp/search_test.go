@@ -18,11 +18,14 @@ func TestSearchMemory(t *testing.T) {
 	server, client := newZep(t)
 	tools := newTools(t, client, nil)
 	tools.ok("remember", object{"session_id": "s1", "messages": []object{
-		{"role": "user", "content": "The train leaves on Friday.", "metadata": object{"topic": "travel", "n": 1}},
-		{"role": "user", "content": "I like trains.", "metadata": object{"topic": "taste", "n": 2}},
+		{"role": "user", "content": "The train leaves on Friday.",
+			"metadata": object{"topic": "travel", "n": 1}},
+		{"role": "user", "content": "I like trains.",
+			"metadata": object{"topic": "taste", "n": 2}},
 		{"role": "user", "content": "No nuts for me."},
 	}})
-	got := tools.ok("search_memory", object{"session_id": "s1", "query": "when leaves the train on Friday"})
+	got := tools.ok("search_memory",
+		object{"session_id": "s1", "query": "when leaves the train on Friday"})
 	results := got.list("results")
 	require.Len(t, results, 3)
 	assert.Equal(t, "The train leaves on Friday.", results[0]["content"])
@@ -39,7 +42,8 @@ func TestSearchMemory(t *testing.T) {
 		"neither": {object{"n": 1, "topic": "taste"}, []any{}},
 		"quoted":  {object{`"]`: `' || true`}, []any{}},
 	} {
-		got := tools.ok("search_memory", object{"session_id": "s1", "query": "train", "where": test.where})
+		got := tools.ok("search_memory",
+			object{"session_id": "s1", "query": "train", "where": test.where})
 		assert.Equal(t, test.want, field(got.list("results"), "content"), name)
 	}
 
@@ -163,7 +167,8 @@ func TestSearchDocuments(t *testing.T) {
 
 	got = tools.ok("search_documents", object{"collection": "books", "query": "map", "min_score": 0.6})
 	assert.Equal(t, []any{"It is not down in any map."}, field(got.list("results"), "content"))
-	got = tools.ok("search_documents", object{"collection": "books", "query": "map", "where": object{"i": 0}})
+	got = tools.ok("search_documents",
+		object{"collection": "books", "query": "map", "where": object{"i": 0}})
 	assert.Equal(t, []any{"Call me Ishmael."}, field(got.list("results"), "content"))
 }
 
@@ -185,7 +190,8 @@ func TestSearchDocuments_NoCollection(t *testing.T) {
 		"there are 22: list_collections shows them.")
 }
 
-// The server puts documents that are not embedded before all others, and counts them into the limit.
+// The server puts documents that are not embedded before all others, and counts them into the
+// limit.
 func TestSearchDocuments_NotEmbedded(t *testing.T) {
 	t.Parallel()
 	server, client := newZep(t, zeptest.WithDelayedEnrichment())
@@ -197,8 +203,8 @@ func TestSearchDocuments_NotEmbedded(t *testing.T) {
 	assert.NotContains(t, got.object, "note")
 
 	addDocuments(t, client, "docs", numbered(5)...)
-	assert.Equal(t, `Nothing can be found in the collection "docs" yet: at least 5 of its documents are `+
-		`not embedded. Call again in some seconds with the same arguments.`,
+	assert.Equal(t, `Nothing can be found in the collection "docs" yet: at least 5 of its documents `+
+		`are not embedded. Call again in some seconds with the same arguments.`,
 		tools.fails("search_documents", arguments))
 
 	server.Enrich()
@@ -210,7 +216,8 @@ func TestSearchDocuments_NotEmbedded(t *testing.T) {
 	got = tools.ok("search_documents", arguments)
 	assert.Equal(t, "m1", got.list("results")[0]["content"])
 	assert.Len(t, got.list("results"), 2)
-	assert.Contains(t, got.object["note"], "At least 300 documents of the collection are not embedded yet")
+	assert.Contains(t, got.object["note"],
+		"At least 300 documents of the collection are not embedded yet")
 	assert.Equal(t, 2.0, got.object["more"].(object)["arguments"].(object)["offset"])
 
 	server.Enrich()

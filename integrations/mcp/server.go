@@ -1,7 +1,7 @@
-// Package zepmcp is an MCP server for Zep v0.x: it gives language models tools to remember messages,
-// to recall and search them, to search documents, and to list sessions and collections. The command
-// cmd/zep-mcp serves them over the standard input and output. A program of your own can serve them
-// over any transport of the SDK:
+// Package zepmcp is an MCP server for Zep v0.x: it gives language models tools to remember
+// messages, to recall and search them, to search documents, and to list sessions and collections.
+// The command cmd/zep-mcp serves them over the standard input and output. A program of your own
+// can serve them over any transport of the SDK:
 //
 //	client, err := zep.NewClient()
 //	...
@@ -117,9 +117,9 @@ type server struct {
 
 // instructions tells the model how the tools belong together.
 func (s *server) instructions() string {
-	text := "Long-term memory in Zep. A session is one conversation: recall reads its latest messages, " +
-		"search_memory finds messages in it by meaning, and list_sessions shows which sessions " +
-		"there are. Documents are kept in collections: list_collections shows them, and " +
+	text := "Long-term memory in Zep. A session is one conversation: recall reads its latest " +
+		"messages, search_memory finds messages in it by meaning, and list_sessions shows which " +
+		"sessions there are. Documents are kept in collections: list_collections shows them, and " +
 		"search_documents searches one."
 	if s.readOnly {
 		return text + " The memory can be read only."

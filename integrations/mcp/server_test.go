@@ -1,6 +1,7 @@
 package zepmcp
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"sync"
@@ -66,10 +67,12 @@ func TestNewServer_Info(t *testing.T) {
 	assert.Equal(t, "zep-mcp", info.ServerInfo.Name)
 	assert.Equal(t, Version(), info.ServerInfo.Version)
 	assert.Regexp(t, `^(devel|v\d+\.\d+\.\d+.*)$`, Version())
-	assert.Nil(t, info.Capabilities.Logging)
-	assert.NotNil(t, info.Capabilities.Tools)
+	capabilities, err := json.Marshal(info.Capabilities)
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"tools":{}}`, string(capabilities))
 	// The instructions name tools that there are.
-	for _, name := range regexp.MustCompile(`[a-z]+_[a-z]+|remember|recall`).FindAllString(info.Instructions, -1) {
+	tool := regexp.MustCompile(`[a-z]+_[a-z]+|remember|recall`)
+	for _, name := range tool.FindAllString(info.Instructions, -1) {
 		assert.NotNil(t, newTools(t, client, nil).find(name))
 	}
 }
@@ -80,14 +83,14 @@ func TestNewServer_Invalid(t *testing.T) {
 	_, err := NewServer(nil, nil)
 	require.EqualError(t, err, "zepmcp: the client is nil")
 	for want, options := range map[string]*Options{
-		"zepmcp: MaxBytes is 100, must be 4096 to 1048576":                                  {MaxBytes: 100},
-		"zepmcp: MaxBytes is -1, must be 4096 to 1048576":                                   {MaxBytes: -1},
-		"zepmcp: MaxBytes is 2097152, must be 4096 to 1048576":                              {MaxBytes: 2 << 20},
-		`zepmcp: UserID must not be "." or "..", and not contain "/" or a NUL: it is "a/b"`: {UserID: "a/b"},
-		"zepmcp: UserID must be UTF-8":                                                      {UserID: "\xff"},
+		"MaxBytes is 100, must be 4096 to 1048576":                                  {MaxBytes: 100},
+		"MaxBytes is -1, must be 4096 to 1048576":                                   {MaxBytes: -1},
+		"MaxBytes is 2097152, must be 4096 to 1048576":                              {MaxBytes: 2 << 20},
+		`UserID must not be "." or "..", and not contain "/" or a NUL: it is "a/b"`: {UserID: "a/b"},
+		"UserID must be UTF-8":                                                      {UserID: "\xff"},
 	} {
 		_, err := NewServer(client, options)
-		require.EqualError(t, err, want)
+		require.EqualError(t, err, "zepmcp: "+want)
 	}
 }
 

@@ -12,22 +12,21 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// definition describes a tool. The schema of its arguments is made of the type of its input, and
-// narrowed by limits.
+// definition describes a tool. The schema of its arguments is made of the type of its input, which
+// has a field for each.
 type definition struct {
 	name, title, description string
 
-	writes bool
-	limits limits
-	hidden []string // fields of the input that are no arguments
+	writes    bool
+	arguments arguments
 }
 
-// addTool adds a tool to the server. Its call returns the output, which is the structured content of
-// the answer and, as JSON, its text. An error of call becomes an answer with IsError, in words for
-// the model.
+// addTool adds a tool to the server. Its call returns the output, which is the structured content
+// of the answer and, as JSON, its text. An error of call becomes an answer with IsError, in words
+// for the model.
 //
-// The SDK's own function of this name is not used: its errors for arguments that are not valid quote
-// them whole, however large they are, and do not name the argument first.
+// The SDK's own function of this name is not used: its errors for arguments that are not valid
+// quote them whole, however large they are, and do not name the argument first.
 func addTool[In, Out any](
 	s *server, d definition, call func(context.Context, In) (*Out, error),
 ) {

@@ -1,11 +1,12 @@
-// Zep-mcp is an MCP server for Zep v0.x over the standard input and output. An MCP client starts it,
-// and its language model gets tools to remember, recall and search conversations and documents.
+// Zep-mcp is an MCP server for Zep v0.x over the standard input and output. An MCP client starts
+// it, and its language model gets tools to remember, recall and search conversations and
+// documents.
 //
 //	go install github.com/zep-go/zep/integrations/mcp/cmd/zep-mcp@latest
 //	ZEP_API_URL=http://localhost:8000 zep-mcp -user jane@example.com
 //
-// The environment variables ZEP_API_URL and ZEP_API_KEY name the Zep server and its key. zep-mcp -help
-// lists the flags. Messages for people go to the standard error output.
+// The environment variables ZEP_API_URL and ZEP_API_KEY name the Zep server and its key.
+// zep-mcp -help lists the flags. Messages for people go to the standard error output.
 package main
 
 import (
@@ -56,7 +57,8 @@ func run(ctx context.Context, args []string, std streams) int {
 	flags.BoolVar(&o.ReadOnly, "read-only", false, "offer no tools that write")
 	flags.StringVar(&o.UserID, "user", "",
 		"confine the memory to the sessions of the user with this `id`")
-	flags.IntVar(&o.MaxBytes, "max-bytes", zepmcp.DefaultMaxBytes, "largest answer of a tool, in `bytes`")
+	flags.IntVar(&o.MaxBytes, "max-bytes", zepmcp.DefaultMaxBytes,
+		"largest answer of a tool, in `bytes`")
 	timeout := flags.Duration("timeout", 30*time.Second, "longest call of the Zep server")
 	verbose := flags.Bool("v", false, "log more")
 	version := flags.Bool("version", false, "print the version and exit")
@@ -122,8 +124,8 @@ func serve(ctx context.Context, client *zep.Client, o *zepmcp.Options, std strea
 	return err
 }
 
-// cancelCallsAfter returns a middleware that cancels the calls under way when the context ends. The
-// SDK would wait for them.
+// cancelCallsAfter returns a middleware that cancels the calls under way when the context ends.
+// The SDK would wait for them.
 func cancelCallsAfter(ctx context.Context) mcp.Middleware {
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
 		return func(call context.Context, method string, req mcp.Request) (mcp.Result, error) {

@@ -31,7 +31,11 @@ var calls = []call{
 		},
 	}},
 	{"list_sessions", nil},
-	{"search_memory", object{"session_id": "travel", "query": "When does the train leave?", "limit": 1}},
+	{"search_memory", object{
+		"session_id": "travel",
+		"query":      "When does the train leave?",
+		"limit":      1,
+	}},
 	{"recall", object{"session_id": "travel", "limit": 2}},
 	{"recall", object{"session_id": "travel", "limit": 2, "before": 2}},
 	{"search_documents", object{"collection": "menu", "query": "dishes without nuts"}},
@@ -64,7 +68,8 @@ func (c call) make(ctx context.Context, w io.Writer, session *mcp.ClientSession)
 		fmt.Fprintf(w, "  stored %v messages\n", answer["stored"])
 	}
 	if more, ok := answer["more"].(object); ok {
-		fmt.Fprintf(w, "  more: %s\n        %s\n", more["note"], arguments(more["arguments"].(object)))
+		fmt.Fprintf(w, "  more: %s\n", more["note"])
+		fmt.Fprintf(w, "        %s\n", arguments(more["arguments"].(object)))
 	}
 	return nil
 }

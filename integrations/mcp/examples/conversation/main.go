@@ -3,8 +3,8 @@
 //
 //	go run -C integrations/mcp ./examples/conversation
 //
-// All three run in this process. An MCP client of yours starts the command zep-mcp, and talks to a Zep
-// server of yours.
+// All three run in this process. An MCP client of yours starts the command zep-mcp, which talks to
+// a Zep server of yours.
 package main
 
 import (
