@@ -81,9 +81,7 @@ func fit[T record](s *server, envelope any, records []T) ([]T, fitted, error) {
 			continue
 		}
 		kept = append(kept, r)
-		if room -= size; f.content > 0 {
-			break
-		}
+		room -= size // after one that was cut, there is no room for another
 	}
 	return kept, f, nil
 }

@@ -109,8 +109,7 @@ func sentence(text string) string {
 // levelOf returns how grave an error is for the operator: those of the model's arguments are not.
 func levelOf(err error) slog.Level {
 	var words modelError
-	switch {
-	case errors.As(err, &words), errors.Is(err, context.Canceled):
+	if errors.As(err, &words) || errors.Is(err, context.Canceled) {
 		return slog.LevelDebug
 	}
 	return slog.LevelWarn

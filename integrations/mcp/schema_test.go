@@ -104,9 +104,10 @@ func TestArguments_Valid(t *testing.T) {
 	require.NoError(t, err)
 	var in recallInput
 	for data, want := range map[string]string{
-		"[]":                        "The arguments must be a JSON object.",
-		`"`:                         "The arguments must be a JSON object.",
-		"{\"session_id\":\"\xff\"}": "The arguments are not UTF-8.",
+		`{"session_id":"s","limit":1e400}`: "The arguments cannot be read as a JSON object.",
+		"[]":                               "The arguments cannot be read as a JSON object.",
+		`"`:                                "The arguments cannot be read as a JSON object.",
+		"{\"session_id\":\"\xff\"}":        "The arguments are not UTF-8.",
 	} {
 		assert.EqualError(t, decodeArguments(json.RawMessage(data), schema, &in), want)
 	}

@@ -306,15 +306,16 @@ func (s *server) noCollection(ctx context.Context, name string) error {
 		names = append(names, c.Name)
 	}
 	slices.Sort(names)
-	exist := "there are none"
+	text := fmt.Sprintf("The collection %q does not exist, and no other does.", name)
 	switch {
 	case len(names) > maxNames:
-		exist = fmt.Sprintf("there are %d: list_collections shows them", len(names))
+		text = fmt.Sprintf("The collection %q does not exist. Change collection to one of the %d that "+
+			"list_collections shows.", name, len(names))
 	case len(names) > 0:
-		exist = "there are " + strings.Join(names, ", ")
+		text = fmt.Sprintf("The collection %q does not exist. Change collection to one of: %s.",
+			name, strings.Join(names, ", "))
 	}
-	return modelError(fmt.Sprintf(
-		"The collection %q does not exist: %s. Change collection.", name, exist))
+	return modelError(text)
 }
 
 // maxNames is how many names of collections an error has.

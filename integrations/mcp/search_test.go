@@ -177,17 +177,17 @@ func TestSearchDocuments_NoCollection(t *testing.T) {
 	_, client := newZep(t)
 	tools := newTools(t, client, nil)
 	arguments := object{"collection": "nope", "query": "x"}
-	assert.Equal(t, `The collection "nope" does not exist: there are none. Change collection.`,
+	assert.Equal(t, `The collection "nope" does not exist, and no other does.`,
 		tools.fails("search_documents", arguments))
 	addDocuments(t, client, "books")
 	addDocuments(t, client, "art")
-	assert.Equal(t, `The collection "nope" does not exist: there are art, books. Change collection.`,
+	assert.Equal(t, `The collection "nope" does not exist. Change collection to one of: art, books.`,
 		tools.fails("search_documents", arguments))
 	for i := range maxNames {
 		addDocuments(t, client, fmt.Sprintf("c%02d", i))
 	}
 	assert.Contains(t, tools.fails("search_documents", arguments),
-		"there are 22: list_collections shows them.")
+		"Change collection to one of the 22 that list_collections shows.")
 }
 
 // The server puts documents that are not embedded before all others, and counts them into the

@@ -88,7 +88,7 @@ func decodeArguments(data json.RawMessage, schema *jsonschema.Resolved, into any
 			return modelError("The arguments are not UTF-8.")
 		}
 		if err := json.Unmarshal(data, &arguments); err != nil {
-			return modelError("The arguments must be a JSON object.")
+			return modelError("The arguments cannot be read as a JSON object.")
 		}
 	}
 	if arguments == nil { // null
