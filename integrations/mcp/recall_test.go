@@ -47,6 +47,11 @@ func TestRecall(t *testing.T) {
 	got = tools.ok("recall", object{"session_id": "s1", "before": 3})
 	assert.NotContains(t, got.object, "summary", "of the first page only")
 	assert.Equal(t, []any{"m1", "m2"}, field(got.list("messages"), "content"))
+	got = tools.ok("recall", object{"session_id": "s1", "before": 1})
+	assert.Empty(t, got.list("messages"), "there is none before the first")
+	assert.NotContains(t, got.object, "more")
+	got = tools.ok("recall", object{"session_id": "s1", "before": 100, "limit": 2})
+	assert.Equal(t, []any{"m6", "m7"}, field(got.list("messages"), "content"))
 }
 
 // Whatever the size of a page, the pages have every message once, also of those that were there
