@@ -42,6 +42,8 @@ func TestRemember(t *testing.T) {
 	}})
 	assert.Equal(t, "s1", got.object["session_id"])
 	assert.Equal(t, 2.0, got.object["stored"])
+	assert.Contains(t, tools.ok("recall", object{"session_id": "s1"}).text, `"a <b> & c"`,
+		"HTML takes no more of an answer than it has")
 
 	messages, err := zep.Collect(client.Message.All(context.Background(), "s1"))
 	require.NoError(t, err)
