@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+
+	"github.com/zep-go/zep/internal/exactjson"
 )
 
 // maxBatch is the number of documents that go in one request.
@@ -23,7 +25,7 @@ type batches struct {
 func encodeItems[T any](method, format string, items []T) ([]json.RawMessage, error) {
 	encoded := make([]json.RawMessage, len(items))
 	for i, item := range items {
-		raw, err := encode(item)
+		raw, err := exactjson.Encode(item)
 		if err != nil {
 			item := fmt.Sprintf(format, i)
 			return nil, fmt.Errorf("%w: %s: %s%w", ErrBadRequest, method, item, lineError{err})

@@ -15,6 +15,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-querystring/query"
+
+	"github.com/zep-go/zep/internal/exactjson"
 )
 
 const (
@@ -117,7 +119,7 @@ func (c *call[T]) request(client *Client) (*url.URL, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	body, err := encode(c.body)
+	body, err := exactjson.Encode(c.body)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %s: %w", ErrBadRequest, c.endpoint, lineError{err})
 	}

@@ -94,6 +94,29 @@ func userCalls() map[string]serviceCall {
 			ids:      []string{"userID"},
 			answers:  []string{janeJSON},
 		},
+		"User.GetOrAdd": {
+			endpoint: "GET /user/{userId}",
+			args:     []any{&CreateUserRequest{UserID: "jane", Metadata: anyMetadata()}},
+			idField:  "UserID",
+			ids:      []string{"userID"},
+			answers:  []string{janeJSON},
+			invalid: map[string]invalidCall{
+				"nil":      nilRequest("User.GetOrAdd"),
+				"not JSON": withoutJSON(&CreateUserRequest{UserID: "jane", Metadata: notJSON}),
+			},
+		},
+		"User.Upsert": {
+			endpoint: "PATCH /user/{userId}",
+			locks:    true,
+			args:     []any{&CreateUserRequest{UserID: "jane", Metadata: anyMetadata()}},
+			idField:  "UserID",
+			ids:      []string{"userID"},
+			answers:  []string{janeJSON},
+			invalid: map[string]invalidCall{
+				"nil":      nilRequest("User.Upsert"),
+				"not JSON": withoutJSON(&CreateUserRequest{UserID: "jane", Metadata: notJSON}),
+			},
+		},
 		"User.Update": {
 			endpoint: "PATCH /user/{userId}",
 			locks:    true,
@@ -176,6 +199,21 @@ func sessionCalls() map[string]serviceCall {
 			args:     []any{"s"},
 			ids:      []string{"sessionID"},
 			answers:  []string{session},
+		},
+		"Session.GetOrAdd": {
+			endpoint: "GET /sessions/{sessionId}",
+			args:     []any{&CreateSessionRequest{SessionID: "s", Metadata: anyMetadata()}},
+			idField:  "SessionID",
+			ids:      []string{"sessionID"},
+			answers:  []string{session},
+			invalid: map[string]invalidCall{
+				"nil":      nilRequest("Session.GetOrAdd"),
+				"not JSON": withoutJSON(&CreateSessionRequest{SessionID: "s", Metadata: notJSON}),
+				"user": {
+					[]any{&CreateSessionRequest{SessionID: "s", UserID: "\xff"}},
+					ErrInvalidID, "userID",
+				},
+			},
 		},
 		"Session.Update": {
 			endpoint: "PATCH /sessions/{sessionId}",

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/zep-go/zep"
@@ -78,6 +79,10 @@ type chaosResource struct {
 		opts ...zep.RequestOption) (*chaosView, error)
 	update func(ctx context.Context, c *zep.Client, id string, content chaosContent,
 		opts ...zep.RequestOption) (*chaosView, error)
+	getOrAdd func(ctx context.Context, c *zep.Client, id string, content chaosContent,
+		opts ...zep.RequestOption) (*chaosView, error)
+	upsert func(ctx context.Context, c *zep.Client, id string, content chaosContent,
+		opts ...zep.RequestOption) (*chaosView, error) // of users
 	get func(ctx context.Context, c *zep.Client, id string,
 		opts ...zep.RequestOption) (*chaosView, error)
 	delete func(ctx context.Context, c *zep.Client, id string, opts ...zep.RequestOption) error
@@ -102,6 +107,26 @@ var chaosUsers = &chaosResource{
 		opts ...zep.RequestOption) (*chaosView, error) {
 		u, err := c.User.Update(ctx,
 			&zep.UpdateUserRequest{
+				UserID:    id,
+				FirstName: content.name,
+				Metadata:  content.metadata,
+			}, opts...)
+		return chaosViewOfUser(u), err
+	},
+	getOrAdd: func(ctx context.Context, c *zep.Client, id string, content chaosContent,
+		opts ...zep.RequestOption) (*chaosView, error) {
+		u, err := c.User.GetOrAdd(ctx,
+			&zep.CreateUserRequest{
+				UserID:    id,
+				FirstName: content.name,
+				Metadata:  content.metadata,
+			}, opts...)
+		return chaosViewOfUser(u), err
+	},
+	upsert: func(ctx context.Context, c *zep.Client, id string, content chaosContent,
+		opts ...zep.RequestOption) (*chaosView, error) {
+		u, err := c.User.Upsert(ctx,
+			&zep.CreateUserRequest{
 				UserID:    id,
 				FirstName: content.name,
 				Metadata:  content.metadata,
@@ -139,6 +164,16 @@ var chaosSessions = &chaosResource{
 		opts ...zep.RequestOption) (*chaosView, error) {
 		s, err := c.Session.Update(ctx,
 			&zep.UpdateSessionRequest{SessionID: id, Metadata: content.metadata}, opts...)
+		return chaosViewOfSession(s), err
+	},
+	getOrAdd: func(ctx context.Context, c *zep.Client, id string, content chaosContent,
+		opts ...zep.RequestOption) (*chaosView, error) {
+		s, err := c.Session.GetOrAdd(ctx,
+			&zep.CreateSessionRequest{
+				SessionID: id,
+				UserID:    content.owner,
+				Metadata:  content.metadata,
+			}, opts...)
 		return chaosViewOfSession(s), err
 	},
 	get: func(ctx context.Context, c *zep.Client, id string,
@@ -301,24 +336,70 @@ func (r *chaosRecord) added(call *chaosCall, v chaosVerdict, content map[string]
 		r.requireState(call, live|deleted)
 		r.states &^= absent
 	case possiblyDone:
-		if r.states&absent == 0 {
-			break
-		}
-		if r.states == absent {
-			r.values = map[string][]string{}
-			r.set(content)
-		} else {
-			for key := range r.values {
-				if _, there := content[key]; !there {
-					r.values[key] = append(r.values[key], "")
-				}
-			}
-			r.mayHave(content)
-		}
-		r.states |= live
-		r.uuid = ""
+		r.mayBeAdded(content)
 	case missing:
 		call.violation(chaosWrong, "an add reported that the record does not exist")
+	}
+}
+
+// mayBeAdded makes it possible that the record was added, if it can have been absent.
+func (r *chaosRecord) mayBeAdded(content map[string]string) {
+	if r.states&absent == 0 {
+		return
+	}
+	if r.states == absent {
+		r.values = map[string][]string{}
+		r.set(content)
+	} else {
+		for key := range r.values {
+			if _, there := content[key]; !there {
+				r.values[key] = append(r.values[key], "")
+			}
+		}
+		r.mayHave(content)
+	}
+	r.states |= live
+	r.uuid = ""
+}
+
+// gotOrAdded follows a GetOrAdd: method is that of the response that it captured.
+func (r *chaosRecord) gotOrAdded(call *chaosCall, v chaosVerdict, content map[string]string,
+	answer *chaosView, method string) {
+	switch v {
+	case acknowledged:
+		says := map[chaosState]string{absent: "POST GET", live: "GET", deleted: "PATCH"}[r.states]
+		if !strings.Contains(says, method) && says != "" && !r.untracked {
+			call.violation(chaosWrong, "in state %03b, it says %s", r.states, method)
+		}
+		r.mayBeAdded(content)
+		r.observe(call, answer)
+	case possiblyDone:
+		r.mayBeAdded(content)
+		if r.states&deleted != 0 {
+			r.states |= live
+		}
+	case possiblyLater:
+		r.untracked = true
+	case exists, missing:
+		call.violation(chaosWrong, "refused by the server")
+	}
+}
+
+func (r *chaosRecord) upserted(call *chaosCall, v chaosVerdict, content map[string]string,
+	answer *chaosView) {
+	r.checkAcknowledged(call, v)
+	switch v {
+	case acknowledged:
+		r.mayBeAdded(content)
+		r.set(content)
+		r.observe(call, answer)
+	case possiblyDone:
+		if r.states&live != 0 {
+			r.mayHave(content)
+		}
+		r.mayBeAdded(content)
+	case exists, missing:
+		call.violation(chaosWrong, "refused by the server")
 	}
 }
 

@@ -27,6 +27,9 @@ func TestChaosBothSides(t *testing.T) {
 	t.Run("records", func(t *testing.T) {
 		chaosEachSeed(t, chaosRecords(chaosBothSides, 300, zeptest.WithRacyUpdates()))
 	})
+	t.Run("get or add", func(t *testing.T) {
+		chaosEachSeed(t, chaosGetOrAdd(chaosBothSides, 350))
+	})
 	t.Run("memory", func(t *testing.T) {
 		chaosEachSeed(t, chaosMemory(chaosBothSides, 500, zeptest.WithRacyUpdates()))
 	})

@@ -82,6 +82,9 @@ type chaosRun struct {
 	client *zep.Client // through the proxy
 	direct *zep.Client // directly to the server
 
+	clientOpts []zep.Option
+	clients    []*zep.Client // through the proxy
+
 	writes, reads, retries, refused, failed, unseen atomic.Int64
 
 	mu         sync.Mutex
@@ -115,19 +118,29 @@ func newChaosRun(t *testing.T, seed uint64, network chaosNetwork,
 		violations: map[string][]string{},
 	}
 	t.Cleanup(c.server.Close)
-	var clientOpts []zep.Option
-	c.proxy, c.close, clientOpts = network(before(c.server), seed)
+	c.proxy, c.close, c.clientOpts = network(before(c.server), seed)
 	t.Cleanup(c.close)
+	c.client = c.newClient()
 	var err error
-	c.client, err = zep.NewClient(append(clientOpts, zep.WithBaseURL(c.proxy.URL),
-		zep.WithAPIKey(""), zep.WithTimeout(chaosTimeout),
-		zep.WithBackoff(time.Millisecond, 2*time.Millisecond),
-		zep.WithLogger(slog.New(chaosLog{c})))...)
-	require.NoError(t, err)
-	zep.SetPatience(c.client, 20*time.Millisecond, 100*time.Millisecond)
 	c.direct, err = c.server.Client()
 	require.NoError(t, err)
 	return c
+}
+
+// newClient returns a client of the proxy.
+func (c *chaosRun) newClient(opts ...zep.Option) *zep.Client {
+	c.t.Helper()
+	client, err := zep.NewClient(slices.Concat(c.clientOpts, []zep.Option{
+		zep.WithBaseURL(c.proxy.URL),
+		zep.WithAPIKey(""),
+		zep.WithTimeout(chaosTimeout),
+		zep.WithBackoff(time.Millisecond, 2*time.Millisecond),
+		zep.WithLogger(slog.New(chaosLog{c})),
+	}, opts)...)
+	require.NoError(c.t, err)
+	zep.SetPatience(client, 20*time.Millisecond, 100*time.Millisecond)
+	c.clients = append(c.clients, client)
+	return client
 }
 
 // chaosUnwrapped returns the server itself.
@@ -239,6 +252,7 @@ type chaosCall struct {
 	noRetry       bool          // the write is not retried after an ambiguous attempt
 	batched       bool          // the write takes several requests
 	streamed      bool          // a new record begins the count of the attempts anew
+	getOrAdd      bool          // the write may read first, and is refused without a request
 	patient       bool          // the caller never gives up
 	timeout       time.Duration // of a caller that gives up early; 0 for the default
 
@@ -283,7 +297,9 @@ func (call *chaosCall) do(c *chaosRun,
 	defer unwatch()
 	call.err = f(ctx, opts...)
 	if call.err != nil {
-		_ = c.client.Wait(context.Background()) // an update that was given up goes on
+		for _, client := range c.clients { // an update that was given up goes on
+			_ = client.Wait(context.Background())
+		}
 	}
 	call.all = call.Exchanges()
 	for _, x := range call.all {
@@ -358,7 +374,10 @@ func (call *chaosCall) judge() chaosVerdict {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		call.run.failed.Add(1) // it keeps the answer that came before
 		return call.judgeFailure()
-	case errors.Is(err, zep.ErrAlreadyExists), errors.Is(err, zep.ErrNotFound):
+	case call.getOrAdd && errors.Is(err, zep.ErrAlreadyExists) && !errors.As(err, new(*zep.Error)):
+		call.run.refused.Add(1)
+		return exists
+	case errors.Is(err, zep.ErrAlreadyExists) && !call.getOrAdd, errors.Is(err, zep.ErrNotFound):
 		call.run.refused.Add(1)
 		return call.judgeRefusal()
 	default:

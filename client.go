@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/zep-go/zep/internal/fifo"
 )
 
 // Client talks to one Zep server. It is safe for concurrent use. One Client is enough for a
@@ -24,10 +26,10 @@ type Client struct {
 
 	config
 	clock
-	http      *http.Client      // sends the attempts of every call
-	carrier   http.RoundTripper // the middleware over the transport in use
-	transport http.RoundTripper // used unless the caller gave an http.Client
-	updates   *updateQueue      // nil with WithConcurrentUpdates
+	http      *http.Client        // sends the attempts of every call
+	carrier   http.RoundTripper   // the middleware over the transport in use
+	transport http.RoundTripper   // used unless the caller gave an http.Client
+	updates   *fifo.Queue[record] // nil with WithConcurrentUpdates
 	maxBody   int64
 
 	background   *background   // requests of updates that were given up
@@ -55,7 +57,7 @@ func NewClient(opts ...Option) (*Client, error) {
 		finishWithin: finishWithin,
 	}
 	if !cfg.concurrentUpdates {
-		c.updates = &updateQueue{}
+		c.updates = new(fifo.Queue[record])
 	}
 	c.http = &http.Client{Transport: roundTripper{c}}
 	c.carrier = transportInUse{c}
@@ -217,6 +219,13 @@ func (c *Client) currentTransport() http.RoundTripper {
 		return http.DefaultTransport
 	}
 	return c.transport
+}
+
+// onlyHTTP1 reports whether an attempt can go over HTTP/1 only: net/http does not repeat a write of
+// which something was sent, and traces are needed less.
+func (c *Client) onlyHTTP1() bool {
+	return c.baseURL.Scheme == "http" && c.middleware == nil &&
+		c.currentTransport() == http.RoundTripper(c.transport)
 }
 
 // hiddenLocation is where the Location of a redirect is kept from http.Client, which would follow

@@ -403,7 +403,8 @@ func TestTransport_ResponseAndError(t *testing.T) {
 	broken := errors.New("broken")
 	c, _ := clientWith(t, roundTripFunc(func(req *http.Request) (*http.Response, error) {
 		resp, _ := answers(200, janeJSON)(req)
-		resp.Body = &closingBody{resp.Body, req.Context(), func() { closed = true }}
+		stop := func() bool { closed = true; return true }
+		resp.Body = &closingBody{resp.Body, req.Context(), stop, func() {}}
 		return resp, broken
 	}), WithMaxAttempts(1))
 	_, err := c.User.Get(context.Background(), "jane")

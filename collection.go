@@ -2,8 +2,6 @@ package zep
 
 import (
 	"context"
-	"fmt"
-	"math"
 	"regexp"
 	"strings"
 )
@@ -170,25 +168,6 @@ const (
 
 var collectionName = regexp.MustCompile(`^[a-zA-Z0-9]{3,40}$`)
 
-func (r *CreateCollectionRequest) validate() error {
-	if r == nil {
-		return errNilRequest("Collection.Add")
-	}
-	if err := checkID("collection", r.Name); err != nil {
-		return err
-	}
-	d := r.EmbeddingDimensions
-	switch {
-	case !collectionName.MatchString(r.Name):
-		return fmt.Errorf("%w: Collection.Add: Name %.100q must be 3 to 40 letters and digits",
-			ErrBadRequest, r.Name)
-	case d < minDimensions || d > maxDimensions:
-		return fmt.Errorf("%w: Collection.Add: EmbeddingDimensions is %d, must be %d to %d",
-			ErrBadRequest, d, minDimensions, maxDimensions)
-	}
-	return nil
-}
-
 // sameCollection reports whether a stored collection has the properties that were sent.
 func sameCollection(sent, stored *Collection) bool {
 	return stored.Description == sent.Description &&
@@ -197,25 +176,7 @@ func sameCollection(sent, stored *Collection) bool {
 		sameMetadata(sent.Metadata, stored.Metadata)
 }
 
-func (r *UpdateCollectionRequest) validate() error {
-	if r == nil {
-		return errNilRequest("Collection.Update")
-	}
-	return nil
-}
-
 // indexQuery is the query string of an index.
 type indexQuery struct {
 	Force bool `url:"force,omitempty"`
-}
-
-func (r *SearchDocumentsRequest) validate() error {
-	switch {
-	case r == nil:
-		return errNilRequest("Collection.Search")
-	case r.Text == "" && len(r.Embedding) == 0 && len(r.Metadata) == 0:
-		return fmt.Errorf("%w: Collection.Search: no Text, Embedding or Metadata to search for",
-			ErrBadRequest)
-	}
-	return checkCount("Collection.Search", "Limit", int64(r.Limit), math.MaxInt32)
 }

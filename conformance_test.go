@@ -65,6 +65,7 @@ func testConformance(t *testing.T, server testServer) {
 		{"users", userConformance},
 		{"user ids on the path", idConformance()},
 		{"sessions", sessionConformance},
+		{"get or add, and upsert", getOrAddConformance},
 		{"walks", walkConformance},
 		{"messages", messageConformance(server)},
 		{"memory", memoryConformance},

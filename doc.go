@@ -21,18 +21,22 @@
 //
 // # Errors
 //
-// A call that the server refused, or did not answer, returns an [*Error]. Match it with
-// errors.Is against [ErrNotFound], [ErrAlreadyExists], [ErrUnauthorized] and the other
-// sentinels, and against context.DeadlineExceeded and context.Canceled. Its text is one line,
-// and says what to change where that is known. An id that cannot reach its own record is refused
-// with [ErrInvalidID] before anything is sent.
+// Match errors with errors.Is against [ErrNotFound], [ErrAlreadyExists], [ErrUnauthorized] and the
+// other sentinels, and against context.DeadlineExceeded and context.Canceled. The text of an error
+// is one line, and says what to change where that is known.
+//
+// If the server refused a request, or did not answer it, errors.As finds an [*Error]. There is
+// none if the client refused the arguments or the options of the call before it sent anything:
+// that is [ErrInvalidID] for an id that cannot reach its own record, or else [ErrBadRequest] or
+// [ErrTooLarge].
 //
 // # Retries
 //
-// A call has up to 4 attempts within 60 s, with the waits between them. The waits grow from
-// 100 ms to 5 s with full jitter. If the server's Retry-After is longer, the client waits that
-// long, but at most 30 s. A wait that would pass the deadline is not begun. Whether there is
-// another attempt depends on what the last one proves, its outcome:
+// A call has up to 4 attempts within 60 s, with the waits between them. A wait is random: up to
+// 100 ms before the second attempt, and up to twice as long before each later one. If the
+// server's Retry-After is longer, the client waits that long, but at most 30 s. A wait that would
+// pass the deadline is not begun. Whether there is another attempt depends on what the last one
+// proves, its outcome:
 //
 //	outcome       what the attempt got                              tried again
 //	not executed  no connection; a request cut before it was        every call
@@ -50,7 +54,8 @@
 //	              response over the limit; the end of the context
 //
 // A write can be reconciled if the response to its repetition shows whether the earlier attempt
-// was carried out.
+// was carried out. [Client.Do] sends everything but a GET once, unless [RequestMaxAttempts] says
+// more.
 //
 // # Guarantees
 //
@@ -58,18 +63,20 @@
 // After an ambiguous attempt, the client repeats a write only if the response to the repetition
 // shows what the first attempt did:
 //
-//   - An Add of a user, session or collection that is told "already exists" reads the record
-//     back. If it has the content that was sent, the call succeeds.
-//   - A [MemoryService.Add] that is told that its messages' UUIDs are taken succeeds: the client
-//     gave the messages these UUIDs.
-//   - A [DocumentService.Add] that is told that its DocumentIDs are taken succeeds. Unless every
+//   - An Add of a user, session or collection that is told "already exists" after an ambiguous
+//     attempt reads the record back. If it has the content that was sent, the call succeeds.
+//   - A [MemoryService.Add] that is told after an ambiguous attempt that a message's UUID is taken
+//     succeeds if the messages are stored: the client gave each that had none a random UUID.
+//   - A [DocumentService.Add] that is told after an ambiguous attempt that a DocumentID is taken
+//     reads the documents back. If they have the content that was sent, it succeeds. Unless every
 //     document has a DocumentID, it is not repeated.
-//   - A Delete that is told "not found" succeeds. That of a user looks first whether the user is
-//     gone, because the server may mean one of the user's sessions.
-//   - An Update is repeated: merging the same content again changes nothing. An update of the
-//     metadata of a user or a session is not, after a timeout or 504.
+//   - A Delete that is told "not found" after an ambiguous attempt succeeds. That of a user looks
+//     first whether the user is gone, because the server may mean one of the user's sessions.
+//   - An Update is repeated after an ambiguous attempt: the same update again changes nothing. Two
+//     are not: a metadata update of a user, session or message after a timeout, and one of a user
+//     or session after a 504. The server may be waiting for the lock of the record.
 //
-// If it stays unknown whether a write was carried out, the error is [ErrAmbiguous].
+// If it stays unknown whether a write was carried out, the error matches [ErrAmbiguous].
 //
 // An attempt whose response was lost can still be on its way, and the API has no means to call it
 // back. If it reaches the server after a later call of the same program, it can undo that call: a
@@ -79,23 +86,25 @@
 // carried out later.
 //
 // Updates of one record through one Client go one at a time, in the order of the calls, because
-// the server loses some of concurrent updates. Updates that carry metadata of users and sessions
-// go one at a time, whichever records they are of: those that overlap leave their records locked
-// on the server. [WithParallelUpdates] keeps only the order of each record, and
-// [WithConcurrentUpdates] keeps none. [WithLocker] keeps the order over several processes.
+// the server loses some concurrent updates. Updates that carry metadata of users and sessions go
+// one at a time, whichever records they are of: those that overlap leave their records locked on
+// the server. [WithParallelUpdates] keeps only the order of each record. [WithConcurrentUpdates]
+// keeps none, and neither does [Client.Do]. [WithLocker] keeps the order over several processes.
 //
 // An update waits for its turn for at most its timeout, which begins anew with the turn. The turn
 // of metadata updates is passed on after 5 s without a response, but not the turn of the record.
 // If the time of a metadata update runs out, or its context ends, the call returns at once. The
 // server leaves the record locked if a request is cut, so the request is allowed to finish, and
-// keeps its turn, for at most 30 s. [Client.Wait] waits for that.
+// keeps its turn, for at most 30 s. [Client.Wait] waits for that. With [WithConcurrentUpdates] and
+// in [Client.Do] there is no turn, and the request is cut.
 //
-// These rules add no lock by overlapping the updates of one Client. The server can still leave a
-// record locked: under the traffic of other programs, during its own work on embeddings, and after
-// a process was killed. Then a metadata update fails with [ErrLocked], or runs out of time.
+// The server can still leave a record locked: under other traffic, during its own work on
+// embeddings, and if a request is cut all the same, by a connection that breaks or at the end of
+// the process. Then a metadata update fails with [ErrLocked], or runs out of time.
 //
-// A walk ([UserService.ListChunked], [UserService.All]) yields every record once, however many
-// were deleted between them. [UserService.All] is faster: the server sorts its whole table for
+// Records that exist throughout a walk ([UserService.ListChunked], [UserService.All]) are yielded
+// once each, whatever gaps deletions left in the IDs. One that is added or deleted meanwhile is
+// yielded once or not at all. [UserService.All] is faster: the server sorts its whole table for
 // every page, so a few large pages are faster than many small ones. [UserService.AllParallel] is
 // faster still if the server has idle cores or is far away.
 //

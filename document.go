@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/zep-go/zep/internal/exactjson"
 )
 
 // DocumentService fills collections: [Client.Document]. [CollectionService.Search] finds what is in
@@ -501,7 +503,7 @@ func checkList(collection, name string, ids []string) error {
 	if i := slices.Index(ids, ""); i >= 0 {
 		return fmt.Errorf("%w: %s[%d] is empty", ErrInvalidID, name, i)
 	}
-	isBad := func(id string) bool { return checkText(id) != nil }
+	isBad := func(id string) bool { return exactjson.CheckText(id) != nil }
 	if i := slices.IndexFunc(ids, isBad); i >= 0 {
 		return checkIDText(fmt.Sprintf("%s[%d]", name, i), ids[i])
 	}
@@ -528,7 +530,7 @@ func checkUpdates(reqs []*UpdateDocumentRequest) error {
 			return fmt.Errorf("%w: Document.UpdateAll: the UUID of request %d is empty",
 				ErrInvalidID, i)
 		}
-		if checkText(req.UUID) != nil {
+		if exactjson.CheckText(req.UUID) != nil {
 			return checkIDText(fmt.Sprintf("Document.UpdateAll: the UUID of request %d", i), req.UUID)
 		}
 	}

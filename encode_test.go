@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/zep-go/zep/internal/exactjson"
 )
 
 const bad = "Andr\xe9" // Latin-1
@@ -189,12 +191,11 @@ func TestEncode_SendsText(t *testing.T) {
 	for _, text := range []string{
 		"é日本😀", "\ufffd", `\ufffd \u0000 \ud800`, "<&>\u2028", "\n\t\x01\x7f", `\\ufffd\`,
 	} {
-		encoded, err := encodeJSON(text)
+		encoded, err := exactjson.Encode(text)
 		require.NoError(t, err)
 		for _, field := range textFields {
 			c, s, _ := scripted(t, []Option{WithMaxAttempts(1)}, answers(418, ""))
-			err := field.call(ctx, c, text)
-			require.NotErrorIs(t, err, errNotUTF8)
+			require.Error(t, field.call(ctx, c, text))
 			require.Len(t, s.requests(), 1, field.path)
 			assert.Contains(t, s.requests()[0].body, string(encoded), field.path)
 		}
@@ -332,18 +333,6 @@ type number struct{ F float64 }
 
 func key100(key string) string { return fmt.Sprintf("[%.100q]", key) }
 
-func TestEncode_KeepsTheErrorOfJSON(t *testing.T) {
-	t.Parallel()
-	_, err := encode(&CreateUserRequest{Metadata: Metadata{"a": []any{math.NaN()}}})
-	var unsupported *json.UnsupportedValueError
-	require.ErrorAs(t, err, &unsupported)
-	assert.Equal(t, "NaN", unsupported.Str)
-	_, err = encode(&CreateUserRequest{Metadata: Metadata{"a": marshaled("")}})
-	var marshaler *json.MarshalerError
-	require.ErrorAs(t, err, &marshaler)
-	assert.NotContains(t, err.Error(), "\n")
-}
-
 // TestEncode_IDs checks that an id in a body is refused as one on the path is.
 func TestEncode_IDs(t *testing.T) {
 	t.Parallel()
@@ -389,20 +378,6 @@ func TestEncode_IDs(t *testing.T) {
 	}
 }
 
-// TestEncode_OmitZero checks a field without JSON beside text that has to be looked at.
-func TestEncode_OmitZero(t *testing.T) {
-	t.Parallel()
-	value := struct {
-		None chan int `json:",omitzero"`
-		Text string
-	}{Text: `\ufffd`}
-	if _, err := encodeJSON(value); err != nil {
-		return // encoding/json has no omitzero before Go 1.24
-	}
-	_, err := encode(&CreateUserRequest{Metadata: Metadata{"k": value}})
-	require.NoError(t, err)
-}
-
 func TestEncode_DistinctKeys(t *testing.T) {
 	t.Parallel()
 	c, s, _ := scripted(t, nil)
@@ -435,31 +410,4 @@ func TestEncode_NoHTMLEscapes(t *testing.T) {
 	assert.True(t, `[{"content":"`+page+`"}]` == sent[0].body, "the page is sent as it is")
 	assert.Equal(t, `[{"content":"<","metadata":{"&":{"a":"<\u003c>"}}}]`, sent[1].body)
 	assert.Equal(t, `{"messages":[{"uuid":"`+uuid1+`","role":"<>","content":"&"}]}`, sent[2].body)
-}
-
-func TestEncode_Batches(t *testing.T) {
-	t.Parallel()
-	for want, items := range map[string][]json.RawMessage{
-		`[]`:           {},
-		`[{"a":"<"}]`:  {json.RawMessage(`{"a":"<"}`)},
-		`[1,"\u003c"]`: {json.RawMessage(`1`), json.RawMessage(`"\u003c"`)},
-	} {
-		data, err := encode(items)
-		require.NoError(t, err)
-		assert.Equal(t, want, string(data))
-	}
-}
-
-func BenchmarkEncode(b *testing.B) {
-	metadata := Metadata{}
-	for i := range 20 {
-		metadata[fmt.Sprintf("key_%02d", i)] = "a value of a usual length"
-	}
-	req := &CreateUserRequest{UserID: "jane", Metadata: metadata}
-	b.ReportAllocs()
-	for range b.N {
-		if _, err := encode(req); err != nil {
-			b.Fatal(err)
-		}
-	}
 }

@@ -16,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/zep-go/zep/internal/redact"
 )
 
 // refusal returns the error of a call that got this response.
@@ -603,7 +605,7 @@ func TestError_KeyInServerText(t *testing.T) {
 		c, _, _ := scripted(t, []Option{WithAPIKey(test.key)}, answers(test.status, text))
 		_, err := c.User.Get(context.Background(), "jane")
 		require.ErrorIs(t, err, test.want)
-		assert.Equal(t, strings.Replace(text, test.key, redacted, 1), requireError(t, err).Message)
+		assert.Equal(t, strings.Replace(text, test.key, redact.Mark, 1), requireError(t, err).Message)
 	}
 }
 

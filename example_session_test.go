@@ -5,9 +5,53 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"net/http"
 
 	"github.com/zep-go/zep"
 )
+
+func ExampleSessionService_GetOrAdd() {
+	ctx := context.Background()
+	server, client := newServer()
+	defer server.Close()
+	addUsers(ctx, client, "jane", "joe")
+
+	// The method of the last request tells what became of the session.
+	enter := func(userID string) {
+		var response *http.Response
+		session, err := client.Session.GetOrAdd(ctx, &zep.CreateSessionRequest{
+			SessionID: "books",
+			UserID:    userID,
+			Metadata:  zep.Metadata{"topic": "books of " + userID},
+		}, zep.CaptureResponse(&response))
+		switch {
+		case errors.Is(err, zep.ErrAlreadyExists):
+			fmt.Println("of another user")
+		case err != nil:
+			log.Fatal(err)
+		case response.Request.Method == http.MethodPost:
+			fmt.Println("added:", session.Metadata["topic"])
+		case response.Request.Method == http.MethodPatch:
+			fmt.Println("brought back:", session.Metadata["topic"])
+		default:
+			fmt.Println("there:", session.Metadata["topic"])
+		}
+	}
+	enter("jane")
+	enter("jane")
+	enter("joe")
+	if err := client.Session.Delete(ctx, "books"); err != nil {
+		log.Fatal(err)
+	}
+	enter("joe")
+	enter("jane")
+	// Output:
+	// added: books of jane
+	// there: books of jane
+	// of another user
+	// of another user
+	// brought back: books of jane
+}
 
 func ExampleSessionService_List() {
 	ctx := context.Background()

@@ -57,6 +57,46 @@ func ExampleUserService_Get() {
 	// true
 }
 
+func ExampleUserService_GetOrAdd() {
+	ctx := context.Background()
+	server, client := newServer()
+	defer server.Close()
+
+	for _, name := range []string{"Jane", "Joan"} {
+		user, err := client.User.GetOrAdd(ctx, &zep.CreateUserRequest{
+			UserID:    "jane",
+			FirstName: name,
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(user.ID, user.FirstName) // as stored
+	}
+	// Output:
+	// 1 Jane
+	// 1 Jane
+}
+
+func ExampleUserService_Upsert() {
+	ctx := context.Background()
+	server, client := newServer()
+	defer server.Close()
+
+	for _, user := range []zep.CreateUserRequest{
+		{UserID: "jane", FirstName: "Jane", Metadata: zep.Metadata{"plan": "free", "seats": 1}},
+		{UserID: "jane", Metadata: zep.Metadata{"plan": "pro"}}, // a key that is left out stays
+	} {
+		stored, err := client.User.Upsert(ctx, &user)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(stored.FirstName, stored.Metadata)
+	}
+	// Output:
+	// Jane map[plan:free seats:1]
+	// Jane map[plan:pro seats:1]
+}
+
 func ExampleUserService_Update() {
 	ctx := context.Background()
 	server, client := newServer()

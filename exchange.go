@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
+
+	"github.com/zep-go/zep/internal/redact"
 )
 
 // CallInfo says which call a request belongs to.
@@ -24,7 +26,8 @@ type CallInfo struct {
 }
 
 // CallFromContext returns the call that a request belongs to, by the context of the request that a
-// middleware gets: see [WithMiddleware].
+// middleware gets: see [WithMiddleware]. Without a middleware no request has it: the Transport of
+// [WithHTTPClient] finds nothing then.
 func CallFromContext(ctx context.Context) (CallInfo, bool) {
 	info, ok := ctx.Value(callInfoKey{}).(CallInfo)
 	return info, ok
@@ -182,7 +185,9 @@ func (x *exchange) startAttempt(req *http.Request) *http.Request {
 		cancel: cancel,
 		trace:  &sendTrace{cancel: cancel},
 	}
-	ctx = x.attempt.trace.with(ctx)
+	if http1 := x.client.onlyHTTP1(); !http1 || x.resend != readOnly {
+		ctx = x.attempt.trace.with(ctx, !http1)
+	}
 	if x.client.middleware != nil {
 		ctx = context.WithValue(ctx, callInfoKey{}, CallInfo{x.method, x.route, x.attempt.number})
 	}
@@ -293,7 +298,7 @@ func (x *exchange) headers(body bool) http.Header {
 	if body {
 		h["Content-Type"] = contentType
 	}
-	maps.Copy(h, x.client.config.header)
+	maps.Copy(h, x.client.config.header())
 	maps.Copy(h, x.header)
 	return h
 }
@@ -314,7 +319,8 @@ func (x *exchange) newError(resp *http.Response, text string, cause error) *Erro
 		err.kinds = classify(resp.StatusCode, oneLine(text))
 	}
 	r := x.redactor()
-	err.Message, err.Header, err.cause = oneLine(r.text(text)), r.header(err.Header), r.cause(cause)
+	err.Message, err.Header = oneLine(r.Text(text)), r.Header(err.Header)
+	err.cause = redactCause(r, cause)
 	if resp != nil && !err.timedOut() {
 		x.answer = err
 	}
@@ -325,12 +331,12 @@ func (x *exchange) newError(resp *http.Response, text string, cause error) *Erro
 const minSecret = 8
 
 // redactor returns what takes the tokens of the call out of texts.
-func (x *exchange) redactor() redactor {
+func (x *exchange) redactor() redact.Secrets {
 	found := secrets(slices.Concat(x.client.authorization(), x.tokens, x.header["Authorization"]))
-	for _, values := range x.client.config.header {
+	for _, values := range x.client.config.header() {
 		for _, value := range values {
 			if len(value) >= minSecret {
-				found = append(found, newToken(value))
+				found = append(found, redact.New(value))
 			}
 		}
 	}

@@ -12,6 +12,9 @@ func SetPatience(c *Client, passOnAfter, finishWithin time.Duration) {
 	c.passOnAfter, c.finishWithin = passOnAfter, finishWithin
 }
 
+// NewMemoryLocker returns a Locker in the process.
+func NewMemoryLocker() Locker { return newMemoryLocker() }
+
 // Recording is a recorded exchange, for the tests of package zep_test.
 type Recording = recording
 

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/zep-go/zep/internal/exactjson"
 )
 
 // SearchFilter restricts a search by metadata and time. Its [SearchFilter.Metadata] goes into the
@@ -54,7 +56,7 @@ type Condition map[string]any
 // contain a NUL character, which no metadata has. A search for one of them fails with
 // [ErrBadRequest] before anything is sent.
 func Equal(key string, value any) Condition {
-	if err := checkText(key); err != nil {
+	if err := exactjson.CheckText(key); err != nil {
 		return invalidCondition(fmt.Errorf("Equal(%q): the key %w", key, err))
 	}
 	literal, err := pathLiteral(value)
@@ -78,7 +80,7 @@ func Equal(key string, value any) Condition {
 // A path that PostgreSQL cannot parse is answered with a 500, [ErrServer]. A path that is not
 // UTF-8 or contains a NUL character is [ErrBadRequest] before anything is sent.
 func JSONPath(path string) Condition {
-	if err := checkText(path); err != nil {
+	if err := exactjson.CheckText(path); err != nil {
 		return invalidCondition(fmt.Errorf("JSONPath: the path %w", err))
 	}
 	return Condition{"jsonpath": path}
@@ -138,7 +140,7 @@ func pathLiteral(value any) (string, error) {
 		v = v.Elem()
 	}
 	if v.Kind() == reflect.String { // json.Marshal would replace what is not UTF-8
-		if err := checkText(v.String()); err != nil {
+		if err := exactjson.CheckText(v.String()); err != nil {
 			return "", fmt.Errorf("the value %w", err)
 		}
 	}
@@ -154,7 +156,7 @@ func pathLiteral(value any) (string, error) {
 		if err := json.Unmarshal(data, &text); err != nil {
 			return "", err
 		}
-		if err := checkText(text); err != nil {
+		if err := exactjson.CheckText(text); err != nil {
 			return "", fmt.Errorf("the value %w", err)
 		}
 		return Quote(text), nil

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -17,6 +18,7 @@ import (
 	"os"
 	"path"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,9 +29,21 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/zep-go/zep/internal/fifo"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) {
+		chosen = chosen || f.Name == "test.parallel" || f.Name == "test.fuzz"
+	})
+	if !chosen { // many tests wait for most of their time
+		_ = flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0)))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	// mockURL has a path, so that a request without the base URL's path reaches nothing.
@@ -268,28 +282,10 @@ func resolveURL(c *Client, route string, ids ...string) (*url.URL, error) {
 }
 
 // waiting returns how many updates of the record wait, or -1 if none is under way.
-func waiting(o *updateQueue, r record) int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if l := o.lines[r]; l != nil {
-		return l.length - 1
-	}
-	return -1
-}
+func waiting(q *fifo.Queue[record], r record) int { return q.Len(r) - 1 }
 
 // idle reports whether no update is under way and nothing is kept of an earlier one.
-func idle(o *updateQueue) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return len(o.lines) == 0
-}
-
-// blockedOn returns for how many of its records the first waiter of r waits.
-func blockedOn(o *updateQueue, r record) int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.lines[r].first.waiter.blockedOn
-}
+func idle(q *fifo.Queue[record]) bool { return q.Idle() }
 
 var (
 	// noRetryCall is a write that is not sent again after an ambiguous outcome.

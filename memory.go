@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/zep-go/zep/internal/exactjson"
 )
 
 // MemoryService keeps the messages of sessions: [Client.Memory].
@@ -169,7 +171,7 @@ func (s *MemoryService) messageBatches(
 		return nil, err
 	}
 	rest := newMemory{[]json.RawMessage{}, metadata} // of the first request, without its messages
-	envelope, err := encode(rest)
+	envelope, err := exactjson.Encode(rest)
 	if err != nil {
 		return nil, fmt.Errorf("%w: Memory.Add: %w", ErrBadRequest, lineError{err})
 	}
@@ -286,14 +288,4 @@ func sameMessage(sent newMessage, stored *Message) bool {
 // searchQuery is the query string of a search.
 type searchQuery struct {
 	Limit int `url:"limit,omitempty"`
-}
-
-func (r *SearchMemoryRequest) validate() error {
-	switch {
-	case r == nil:
-		return errNilRequest("Memory.Search")
-	case r.Text == "" && len(r.Metadata) == 0:
-		return fmt.Errorf("%w: Memory.Search: neither Text nor Metadata to search for", ErrBadRequest)
-	}
-	return checkCount("Memory.Search", "Limit", int64(r.Limit), math.MaxInt32)
 }

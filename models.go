@@ -1,16 +1,13 @@
 package zep
 
 import (
-	"encoding"
+	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
-	"reflect"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/zep-go/zep/internal/exactjson"
 )
 
 // Metadata is any JSON object. In a response its numbers are of type float64, as they are on the
@@ -28,7 +25,7 @@ type Metadata map[string]any
 //
 // NaN, an infinity and what has no JSON are errors that name the key.
 func (m Metadata) Decode(into any) error {
-	data, err := appendExact(nil, reflect.ValueOf(m), 0)
+	data, err := exactjson.EncodeNumbers(m)
 	if err == nil {
 		err = json.Unmarshal(data, into)
 	}
@@ -62,6 +59,13 @@ type CreateUserRequest struct {
 	Metadata  Metadata `json:"metadata,omitempty"`
 }
 
+func (r *CreateUserRequest) validate(method string) error {
+	if r == nil {
+		return errNilRequest(method)
+	}
+	return checkID("userID", r.UserID)
+}
+
 // UpdateUserRequest holds the changes of the user with UserID. Empty fields are not changed: the
 // server cannot clear a field.
 //
@@ -74,6 +78,13 @@ type UpdateUserRequest struct {
 	FirstName string   `json:"first_name,omitempty"`
 	LastName  string   `json:"last_name,omitempty"`
 	Metadata  Metadata `json:"metadata,omitempty"`
+}
+
+func (r *UpdateUserRequest) validate() error {
+	if r == nil {
+		return errNilRequest("User.Update")
+	}
+	return nil
 }
 
 // Session is one conversation. It belongs to a user, or to nobody.
@@ -96,11 +107,25 @@ type CreateSessionRequest struct {
 	Metadata  Metadata `json:"metadata,omitempty"`
 }
 
+func (r *CreateSessionRequest) validate(method string) error {
+	if r == nil {
+		return errNilRequest(method)
+	}
+	return cmp.Or(checkID("sessionID", r.SessionID), checkIDText("userID", r.UserID))
+}
+
 // UpdateSessionRequest holds the changes of the session with SessionID. Metadata is merged as in
 // [UpdateUserRequest]. The server ignores the key "system" at its top level.
 type UpdateSessionRequest struct {
 	SessionID string   `json:"-"`
 	Metadata  Metadata `json:"metadata,omitempty"`
+}
+
+func (r *UpdateSessionRequest) validate() error {
+	if r == nil {
+		return errNilRequest("Session.Update")
+	}
+	return nil
 }
 
 // Role is the speaker of a [Message]. The server accepts any text. The constants are those in
@@ -195,6 +220,16 @@ type SearchMemoryRequest struct {
 	Limit     int         `json:"-"` // the maximum number of results
 }
 
+func (r *SearchMemoryRequest) validate() error {
+	switch {
+	case r == nil:
+		return errNilRequest("Memory.Search")
+	case r.Text == "" && len(r.Metadata) == 0:
+		return fmt.Errorf("%w: Memory.Search: neither Text nor Metadata to search for", ErrBadRequest)
+	}
+	return checkCount("Memory.Search", "Limit", int64(r.Limit), math.MaxInt32)
+}
+
 // MemorySearchResult is a message that was found or, in [SearchScopeSummary], a summary.
 type MemorySearchResult struct {
 	Message   *Message  `json:"message"`
@@ -254,12 +289,38 @@ type CreateCollectionRequest struct {
 	IsAutoEmbedded bool `json:"is_auto_embedded"`
 }
 
+func (r *CreateCollectionRequest) validate() error {
+	if r == nil {
+		return errNilRequest("Collection.Add")
+	}
+	if err := checkID("collection", r.Name); err != nil {
+		return err
+	}
+	d := r.EmbeddingDimensions
+	switch {
+	case !collectionName.MatchString(r.Name):
+		return fmt.Errorf("%w: Collection.Add: Name %.100q must be 3 to 40 letters and digits",
+			ErrBadRequest, r.Name)
+	case d < minDimensions || d > maxDimensions:
+		return fmt.Errorf("%w: Collection.Add: EmbeddingDimensions is %d, must be %d to %d",
+			ErrBadRequest, d, minDimensions, maxDimensions)
+	}
+	return nil
+}
+
 // UpdateCollectionRequest holds the changes of the collection with this Name. Metadata replaces
 // the stored metadata.
 type UpdateCollectionRequest struct {
 	Name        string   `json:"-"`
 	Description string   `json:"description,omitempty"`
 	Metadata    Metadata `json:"metadata,omitempty"`
+}
+
+func (r *UpdateCollectionRequest) validate() error {
+	if r == nil {
+		return errNilRequest("Collection.Update")
+	}
+	return nil
 }
 
 // Document is a piece of text in a collection.
@@ -304,6 +365,17 @@ type SearchDocumentsRequest struct {
 	Limit     int        `json:"-"` // the maximum number of results
 }
 
+func (r *SearchDocumentsRequest) validate() error {
+	switch {
+	case r == nil:
+		return errNilRequest("Collection.Search")
+	case r.Text == "" && len(r.Embedding) == 0 && len(r.Metadata) == 0:
+		return fmt.Errorf("%w: Collection.Search: no Text, Embedding or Metadata to search for",
+			ErrBadRequest)
+	}
+	return checkCount("Collection.Search", "Limit", int64(r.Limit), math.MaxInt32)
+}
+
 // DocumentSearchResults are the documents that were found, best first.
 type DocumentSearchResults struct {
 	Results     []*DocumentSearchResult `json:"results"`
@@ -318,111 +390,4 @@ type DocumentSearchResults struct {
 type DocumentSearchResult struct {
 	Document
 	Score float64 `json:"score"`
-}
-
-// maxDecodeDepth is how deep a value may be nested: as deep as encoding/json decodes.
-const maxDecodeDepth = 10_000
-
-var errTooDeep = errors.New("nested too deep, or within itself")
-
-// appendExact appends the JSON of a value. It differs from [json.Marshal] in floats that are
-// integers: json.Marshal writes the shortest digits that stand for the float, as in
-// 80351110224678910, and a decoder for integers takes those for the number. appendExact writes all
-// digits. It does not look into structs.
-func appendExact(data []byte, v reflect.Value, depth int) ([]byte, error) {
-	if depth > maxDecodeDepth {
-		return nil, errTooDeep
-	}
-	if !v.IsValid() || hasOwnJSON(v.Type()) {
-		return appendJSON(data, v)
-	}
-	switch v.Kind() {
-	case reflect.Float32, reflect.Float64:
-		switch f := v.Float(); {
-		case math.IsNaN(f) || math.IsInf(f, 0):
-			return nil, fmt.Errorf("%v has no JSON", f)
-		case f == math.Trunc(f):
-			return strconv.AppendFloat(data, f, 'f', 0, 64), nil
-		}
-	case reflect.Interface, reflect.Pointer:
-		if !v.IsNil() {
-			return appendExact(data, v.Elem(), depth+1)
-		}
-	case reflect.Map:
-		if !v.IsNil() && v.Type().Key().Kind() == reflect.String {
-			return appendObject(data, v, depth)
-		}
-	case reflect.Slice, reflect.Array:
-		isNil := v.Kind() == reflect.Slice && v.IsNil()
-		if !isNil && v.Type().Elem().Kind() != reflect.Uint8 {
-			return appendArray(data, v, depth)
-		}
-	}
-	return appendJSON(data, v)
-}
-
-func appendObject(data []byte, v reflect.Value, depth int) ([]byte, error) {
-	keys := v.MapKeys()
-	slices.SortFunc(keys, func(a, b reflect.Value) int {
-		return strings.Compare(a.String(), b.String())
-	})
-	data = append(data, '{')
-	for i, key := range keys {
-		if i > 0 {
-			data = append(data, ',')
-		}
-		name, err := json.Marshal(key.String())
-		if err == nil {
-			data = append(append(data, name...), ':')
-			data, err = appendExact(data, v.MapIndex(key), depth+1)
-		}
-		if err != nil {
-			return nil, locate(err, strconv.Quote(key.String()), depth)
-		}
-	}
-	return append(data, '}'), nil
-}
-
-func appendArray(data []byte, v reflect.Value, depth int) (_ []byte, err error) {
-	data = append(data, '[')
-	for i := range v.Len() {
-		if i > 0 {
-			data = append(data, ',')
-		}
-		if data, err = appendExact(data, v.Index(i), depth+1); err != nil {
-			return nil, locate(err, fmt.Sprintf("[%d]", i), depth)
-		}
-	}
-	return append(data, ']'), nil
-}
-
-// locate adds to an error where it happened. Of what is nested too deep, only the first key is
-// of use.
-func locate(err error, where string, depth int) error {
-	if depth > 0 && errors.Is(err, errTooDeep) {
-		return err
-	}
-	return fmt.Errorf("%s: %w", where, err)
-}
-
-func appendJSON(data []byte, v reflect.Value) ([]byte, error) {
-	if !v.IsValid() {
-		return append(data, "null"...), nil
-	}
-	if v.CanAddr() {
-		v = v.Addr() // encoding/json looks for methods of the pointer too
-	}
-	encoded, err := json.Marshal(v.Interface())
-	return append(data, encoded...), err
-}
-
-var (
-	jsonMarshaler = reflect.TypeFor[json.Marshaler]()
-	textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
-)
-
-// hasOwnJSON reports whether values of a type encode themselves.
-func hasOwnJSON(t reflect.Type) bool {
-	pointer := reflect.PointerTo(t)
-	return pointer.Implements(jsonMarshaler) || pointer.Implements(textMarshaler)
 }

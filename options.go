@@ -92,7 +92,7 @@ const (
 	defaultMaxBackoff  = 5 * time.Second
 )
 
-// config is what options set. The API key is kept in a function, so that no way of printing a
+// config is what options set. What is secret is kept in functions, so that no way of printing a
 // Client can show it.
 type config struct {
 	baseURL           *url.URL
@@ -108,7 +108,7 @@ type config struct {
 	concurrentUpdates bool
 	parallelUpdates   bool
 	locker            Locker
-	header            http.Header                                 // of every request
+	header            func() http.Header                          // of every request
 	attemptTimeout    time.Duration                               // 0 is none
 	middleware        []func(http.RoundTripper) http.RoundTripper // the first is the outermost
 	maxRequestBytes   int64                                       // 0 is no limit
@@ -116,7 +116,9 @@ type config struct {
 
 // newConfig applies options over the environment over the defaults.
 func newConfig(opts []Option) (config, error) {
+	header := http.Header{}
 	cfg := config{
+		header:      func() http.Header { return header },
 		timeout:     defaultTimeout,
 		maxAttempts: defaultMaxAttempts,
 		minBackoff:  defaultMinBackoff,
@@ -273,7 +275,8 @@ func WithHTTPClient(client *http.Client) Option {
 
 // WithTimeout sets how long a call may take, all its attempts and waits together. Default: 60 s.
 // A nearer deadline of the call's context goes first; [RequestTimeout] sets it for one call. Of a
-// walk it bounds each page, not the whole. It has to be more than 0.
+// walk it bounds each page, not the whole. An update may wait as long for its turn, and has the
+// whole time again from there. It has to be more than 0.
 func WithTimeout(timeout time.Duration) Option {
 	return func(c *config) error {
 		c.timeout = timeout
@@ -329,8 +332,8 @@ func WithLogger(logger *slog.Logger) Option {
 
 // WithAttemptTimeout bounds each attempt of a call: one over a connection that a load balancer dropped
 // silently takes the whole timeout of the call otherwise. An attempt that ran out of time is
-// ambiguous, as one whose response was lost; the request of a metadata update is allowed to finish. It
-// must be more than 0. Default: no bound but that of the call, [WithTimeout].
+// ambiguous, as one whose response was lost; that of a metadata update is allowed to finish, and is
+// not repeated. It must be more than 0. Default: no bound but that of the call, [WithTimeout].
 func WithAttemptTimeout(timeout time.Duration) Option {
 	return func(c *config) error {
 		c.attemptTimeout = timeout
@@ -339,8 +342,9 @@ func WithAttemptTimeout(timeout time.Duration) Option {
 }
 
 // WithHeader adds a header to every request, such as the credentials that a proxy asks for. It can be
-// given several times. The value is kept out of errors and logs as the API key is. The names that
-// [RequestHeader] refuses are refused, and Authorization, which [WithAPIKey] sets.
+// given several times. A value of 8 characters or more is kept out of errors and captured responses
+// as the API key is; a shorter one is in many texts. The names that [RequestHeader] refuses are
+// refused, and Authorization, which [WithAPIKey] sets.
 func WithHeader(key, value string) Option {
 	return func(c *config) error {
 		name, err := checkHeader("WithHeader", key, value)
@@ -350,10 +354,7 @@ func WithHeader(key, value string) Option {
 		case name == "Authorization":
 			return errors.New("WithHeader: Authorization is set by WithAPIKey or WithTokenSource")
 		}
-		if c.header == nil {
-			c.header = http.Header{}
-		}
-		c.header.Set(name, value)
+		c.header().Set(name, value)
 		return nil
 	}
 }
@@ -379,8 +380,9 @@ func NewTransport() *http.Transport { return newTransport() }
 
 // WithConcurrentUpdates lets updates of one record go out side by side. By default a Client sends
 // them one after the other, because the server loses updates otherwise: of 320 concurrent
-// metadata updates of one user, each answered with 200, Zep 0.27.2 kept 94. Use it only where
-// each record has one writer anyway.
+// metadata updates of one user, each answered with 200, Zep 0.27.2 kept 94. The request of an
+// update that is given up is cut then, and can leave its record locked. Use it only where each
+// record has one writer anyway.
 func WithConcurrentUpdates() Option {
 	return func(c *config) error {
 		c.concurrentUpdates = true
@@ -403,9 +405,9 @@ func WithParallelUpdates() Option {
 // WithLocker makes the order of updates hold over all processes whose Clients share the Locker,
 // which cannot be nil. An update locks its record, or its collection for documents, and one that
 // carries metadata of a user or a session a key for all of these, in this order. If Lock fails,
-// nothing is sent. If a lock is lost, no further attempt is sent, and the error is [ErrAmbiguous]
-// unless the server refused the update. It excludes [WithConcurrentUpdates]. The module
-// locker/postgres has a Locker over PostgreSQL.
+// nothing is sent. If a lock is lost, no further attempt is sent, and the error matches
+// [ErrAmbiguous] unless the server refused the update. It excludes [WithConcurrentUpdates]. The
+// module locker/postgres has a Locker over PostgreSQL.
 func WithLocker(locker Locker) Option {
 	return func(c *config) error {
 		if locker == nil {
@@ -433,8 +435,9 @@ func WithMaxRequestBytes(max int64) Option {
 	}
 }
 
-// RequestOption changes one call. Given to a walk (ListChunked, All), it goes for each of its
-// pages. One that cannot be used is [ErrBadRequest], before anything is sent.
+// RequestOption changes one call. Given to a walk (ListChunked, All, AllParallel), it goes for each
+// of its pages; [After] is for the walk. One that cannot be used is [ErrBadRequest], before anything
+// is sent.
 type RequestOption func(*callOptions) error
 
 // callOptions are what request options set.
@@ -531,7 +534,8 @@ var reservedHeaders = []string{
 }
 
 // CaptureResponse stores the last response of the call in *response, also when the call fails,
-// and nil if there was none. Its body has been read, and can be read once more from Body: whole
+// and nil if there was none. In the loop over a walk, *response is that of the page which the loop
+// is at. Its body has been read, and can be read once more from Body: whole
 // of a success, the first 64 KiB of an error. Its Request is without the Authorization header,
 // and "[redacted]" stands wherever the response has the API key or a part of it. Calls that run
 // at the same time need a pointer each.

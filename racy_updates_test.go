@@ -82,3 +82,33 @@ func TestRacyUpdates(t *testing.T) {
 		}
 	}
 }
+
+// TestRacyUpdates_Absent updates users while they are added. An update that comes too early finds
+// nobody: it does not take the place of what is added meanwhile.
+func TestRacyUpdates_Absent(t *testing.T) {
+	t.Parallel()
+	server := zeptest.NewServer(zeptest.WithRacyUpdates())
+	t.Cleanup(server.Close)
+	client, err := server.Client()
+	require.NoError(t, err)
+	ctx := context.Background()
+	for i := range 100 {
+		id := fmt.Sprint("user-", i)
+		updated := make(chan error)
+		go func() {
+			_, err := client.User.Update(ctx,
+				&zep.UpdateUserRequest{UserID: id, Metadata: zep.Metadata{"updated": true}})
+			updated <- err
+		}()
+		_, err := client.User.Add(ctx,
+			&zep.CreateUserRequest{UserID: id, Metadata: zep.Metadata{"added": true}})
+		require.NoError(t, err)
+		updateErr := <-updated
+		if updateErr != nil {
+			require.ErrorIs(t, updateErr, zep.ErrNotFound)
+		}
+		user, err := client.User.Get(ctx, id)
+		require.NoError(t, err)
+		assert.Equal(t, true, user.Metadata["added"], "after an update that ended with %v", updateErr)
+	}
+}

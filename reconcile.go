@@ -33,6 +33,35 @@ func reconcileAdd[T any](
 	return stored, nil
 }
 
+// getOrAdd returns the record that get finds, or else the one that add makes. Another may add the
+// record after get, and delete it before the next one: so both are tried again, up to four times.
+// taken tells get that the server has refused the id as taken. All requests share the timeout of
+// the options.
+func getOrAdd[T any](
+	ctx context.Context, c *Client, add call[*T], opts []RequestOption,
+	get func(ctx context.Context, taken bool) (*T, error),
+) (*T, error) {
+	options, err := c.newCallOptions(opts)
+	if err == nil {
+		_, _, err = add.request(c) // is invalid also if the record is there
+	}
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, options.timeout)
+	defer cancel()
+	var result *T
+	for round := range 4 {
+		if result, err = get(ctx, round > 0); !errors.Is(err, ErrNotFound) {
+			return result, err
+		}
+		if result, err = do(ctx, c, add, opts); !errors.Is(err, ErrAlreadyExists) {
+			return result, err
+		}
+	}
+	return nil, err
+}
+
 // reconcileDelete reads the "not found" that follows an attempt whose outcome is ambiguous: that
 // attempt deleted the record.
 func reconcileDelete(_ context.Context, _ []byte, failure *Error) (none, error) {

@@ -2,6 +2,7 @@ package zep
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -182,14 +183,14 @@ func (x *exchange) judgeRefusal(resp *http.Response, body []byte) (outcome, *Err
 func (x *exchange) captured(resp *http.Response, body []byte) *http.Response {
 	kept := *resp
 	r := x.redactor()
-	kept.Status = r.text(resp.Status)
-	kept.Header, kept.Trailer = r.header(resp.Header.Clone()), r.header(resp.Trailer.Clone())
-	kept.Body = io.NopCloser(bytes.NewReader(r.bytes(bytes.Clone(body))))
-	if resp.Request != nil {
-		kept.Request = resp.Request.Clone(context.WithoutCancel(x.ctx)) // without the trace
-		kept.Request.Header.Del("Authorization")
-		kept.Request.Header = r.header(kept.Request.Header)
-	}
+	kept.Status = r.Text(resp.Status)
+	kept.Header, kept.Trailer = r.Header(resp.Header.Clone()), r.Header(resp.Trailer.Clone())
+	kept.Body = io.NopCloser(bytes.NewReader(r.Bytes(bytes.Clone(body))))
+	// A transport of the caller's may have left the request out.
+	kept.Request = cmp.Or(resp.Request, x.request.Request)
+	kept.Request = kept.Request.Clone(context.WithoutCancel(x.ctx)) // without the trace
+	kept.Request.Header.Del("Authorization")
+	kept.Request.Header = r.Header(kept.Request.Header)
 	return &kept
 }
 

@@ -95,18 +95,23 @@ type sendTrace struct {
 	// again only if nothing of it reached the server.
 	resent atomic.Bool
 	cancel context.CancelFunc
+	hooks  httptrace.ClientTrace
 }
 
 var errReset = errors.New("the server reset the HTTP/2 stream of the request")
 
-// with returns a context in which net/http reports to the trace.
-func (t *sendTrace) with(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn:          func(string) { t.asked.Store(true) },
-		GotConn:          t.gotConn,
-		WroteHeaderField: t.wroteHeaderField,
-		WroteRequest:     t.wroteRequest,
-	})
+// with returns a context in which net/http reports to the trace. It tells HTTP/2 by the header
+// fields, whose report costs an allocation each.
+func (t *sendTrace) with(ctx context.Context, fields bool) context.Context {
+	t.hooks = httptrace.ClientTrace{
+		GetConn:      func(string) { t.asked.Store(true) },
+		GotConn:      t.gotConn,
+		WroteRequest: t.wroteRequest,
+	}
+	if fields {
+		t.hooks.WroteHeaderField = t.wroteHeaderField
+	}
+	return httptrace.WithClientTrace(ctx, &t.hooks)
 }
 
 func (t *sendTrace) gotConn(info httptrace.GotConnInfo) {

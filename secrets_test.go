@@ -9,12 +9,15 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/zep-go/zep/internal/redact"
 )
 
 // formatted returns all that formatting, logging and testing print of the values.
@@ -92,13 +95,13 @@ func escapeEach(format string) func(string) string {
 
 func TestSecrets_FormattedClient(t *testing.T) {
 	t.Parallel()
-	opt := WithAPIKey(secret)
+	opt, headerOpt := WithAPIKey(secret), WithHeader("X-Proxy-Token", secret)
 	requestOpt := RequestHeader("Authorization", "Bearer "+secret)
-	c, s, _ := scripted(t, []Option{opt}, answers(200, janeJSON))
-	own, err := NewClient(WithBaseURL(mockURL), opt)
+	c, s, _ := scripted(t, []Option{opt, headerOpt}, answers(200, janeJSON))
+	own, err := NewClient(WithBaseURL(mockURL), opt, headerOpt)
 	require.NoError(t, err)
-	assertNoSecret(t, formatted(t, c, *c, own, *own, c.config, c.http, opt, requestOpt,
-		[]Option{opt}, struct{ C *Client }{c}, map[string]any{"client": *c}))
+	assertNoSecret(t, formatted(t, c, *c, own, *own, c.config, c.http, opt, headerOpt, requestOpt,
+		[]Option{opt, headerOpt}, struct{ C *Client }{c}, map[string]any{"client": *c}))
 	for _, service := range services(c) {
 		assertNoSecret(t, formatted(t, service.Interface(), service.Elem().Interface()))
 	}
@@ -193,14 +196,14 @@ func TestSecrets_ShortestPart(t *testing.T) {
 			answers(400, "a "+secret[from:from+8]+" b"),
 			answers(400, "a "+secret[from:from+7]+" b"))
 		_, err := c.User.Get(context.Background(), "jane")
-		require.Equal(t, "a "+redacted+" b", requireError(t, err).Message)
+		require.Equal(t, "a "+redact.Mark+" b", requireError(t, err).Message)
 		_, err = c.User.Get(context.Background(), "jane")
 		require.Equal(t, "a "+secret[from:from+7]+" b", requireError(t, err).Message)
 	}
 	c, _, _ := scripted(t, []Option{WithAPIKey("s3cret")},
 		answers(400, "s3cre s3cret S3CRETs3cret t"))
 	_, err := c.User.Get(context.Background(), "jane")
-	require.Equal(t, "s3cre "+redacted+" "+redacted+" t", requireError(t, err).Message,
+	require.Equal(t, "s3cre "+redact.Mark+" "+redact.Mark+" t", requireError(t, err).Message,
 		"a short key is looked for whole")
 }
 
@@ -212,7 +215,7 @@ func TestSecrets_EscapedTwice(t *testing.T) {
 			c, _, _ := scripted(t, []Option{WithAPIKey(secret)},
 				answers(400, "a "+outer(inner(secret))+" b"))
 			_, err := c.User.Get(context.Background(), "jane")
-			assert.Equal(t, "a "+redacted+" b", requireError(t, err).Message,
+			assert.Equal(t, "a "+redact.Mark+" b", requireError(t, err).Message,
 				"%s, then %s", how, then)
 		}
 	}
@@ -250,36 +253,9 @@ func TestSecrets_CapturedResponse(t *testing.T) {
 			assert.Equal(t, "t", resp.Request.Header.Get("X-Trace"))
 			text := shown(t, resp)
 			assertNoSecret(t, text)
-			assert.Contains(t, text, `{"user_id":"jane","metadata":{"echo":"`+redacted+`"}}`, how)
+			assert.Contains(t, text, `{"user_id":"jane","metadata":{"echo":"`+redact.Mark+`"}}`, how)
 		}
 	}
-}
-
-// TestSecrets_LongBody checks captured bodies that are searched in more than one piece.
-func TestSecrets_LongBody(t *testing.T) {
-	t.Parallel()
-	for how, escape := range escapes {
-		echo := escape(secret)
-		for _, border := range []int{searchChunk - searchOverlap, searchChunk, 2 * searchChunk} {
-			for _, before := range []int{len(echo), len(echo) / 2, 7, 1, 0} {
-				text := strings.Repeat("x", border-before) + echo + strings.Repeat("y", searchChunk)
-				clean := redactor{newToken(secret)}.text(text)
-				require.Equal(t, border-before+len(redacted)+searchChunk, len(clean), how)
-				require.Equal(t, border-before, strings.Index(clean, redacted))
-			}
-		}
-	}
-	assert.Nil(t, newToken(secret).find(nil))
-}
-
-// TestSecrets_CleanResponseKept checks that nothing is copied where there is no secret.
-func TestSecrets_CleanResponseKept(t *testing.T) {
-	t.Parallel()
-	r := redactor{newToken(secret)}
-	body, header := []byte(janeJSON), http.Header{"A": {"b"}}
-	assert.Same(t, &body[0], &r.bytes(body)[0])
-	r.header(header)["B"] = nil
-	assert.Contains(t, header, "B")
 }
 
 // FuzzSecrets checks that no part of the key that a server sends back comes through, wherever it is
@@ -292,6 +268,7 @@ func FuzzSecrets(f *testing.F) {
 	f.Add(`\u00`, "", 0, 52, 2, 2, 401)
 	f.Add("%25", "41", 10, 30, 1, 1, 404)
 	f.Add("\xe2\x80", "\u202e", 10, 30, 0, 0, 200)
+	f.Add("\xab", "0", -242, 52, 92, 0, 353)
 	ways := []func(string) string{
 		escapes["as it is"], escapes["URL"], escapes["JSON"], escapes["%q"],
 	}
@@ -319,8 +296,12 @@ func FuzzSecrets(f *testing.F) {
 		if containsPart(before) || containsPart(after) || containsPart(before+after) {
 			return
 		}
-		assertNoSecret(t, fmt.Sprintf("%v %+v %#v %v", e, *e, e, e.Header))
+		assertNoSecret(t, fmt.Sprintf("%v %+v %v", e, *e, e.Header))
 		assertNoSecret(t, shown(t, resp))
+		// An escape that formatting makes may end with a character of the key: \xab.
+		if quoted := strconv.Quote(before + after); quoted == `"`+before+after+`"` {
+			assertNoSecret(t, fmt.Sprintf("%#v", e))
+		}
 	})
 }
 
@@ -342,7 +323,7 @@ func TestSecrets_KeyWhereMessageIsCut(t *testing.T) {
 		c, _, _ := scripted(t, []Option{WithAPIKey(secret)},
 			answers(200, strings.Repeat("x", n)+secret))
 		err := c.User.Delete(context.Background(), "jane", RequestMaxAttempts(1))
-		require.ErrorContains(t, err, redacted)
+		require.ErrorContains(t, err, redact.Mark)
 		assertNoSecret(t, formatted(t, err))
 	}
 }
@@ -355,7 +336,7 @@ func TestSecrets_KeyWhereBodyIsCut(t *testing.T) {
 		lines := strings.Repeat("\n", maxErrorBody-1-n) // one separator in the message
 		c, _, _ := scripted(t, []Option{WithAPIKey(secret)}, answers(400, "x"+lines+secret))
 		_, err := c.User.Get(context.Background(), "jane")
-		want := "x; " + redacted
+		want := "x; " + redact.Mark
 		if n < 8 {
 			want = "x; " + secret[:n]
 		}

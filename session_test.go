@@ -84,6 +84,14 @@ func TestSessionService_Wire(t *testing.T) {
 			},
 			method: "GET", uri: "/zep/api/v1/sessions/lesson", answer: lessonJSON, want: lesson(),
 		},
+		"GetOrAdd of one that is there": {
+			call: func(ctx context.Context, c *zep.Client) (any, error) {
+				return c.Session.GetOrAdd(ctx, &zep.CreateSessionRequest{
+					SessionID: "lesson", UserID: "jane", Metadata: zep.Metadata{"topic": "new"},
+				})
+			},
+			method: "GET", uri: "/zep/api/v1/sessions/lesson", answer: lessonJSON, want: lesson(),
+		},
 		"Get escapes as Go escapes a path": {
 			call: func(ctx context.Context, c *zep.Client) (any, error) {
 				session, err := c.Session.Get(ctx, "chat 7: jane;joe 100%")

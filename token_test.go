@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/zep-go/zep/internal/redact"
 )
 
 // tokens returns a source that gives the tokens one after the other, the last one again and again.
@@ -140,7 +142,7 @@ func TestWithTokenSource_Secrets(t *testing.T) {
 		for _, cause := range errorTree(err) {
 			assertClean(cause.Error())
 		}
-		require.Contains(t, err.Error(), redacted)
+		require.Contains(t, err.Error(), redact.Mark)
 		assertClean(shown(t, captured))
 		sent := s.requests()
 		assert.Equal(t, "Bearer "+other, sent[0].header.Get("Authorization"))
@@ -150,7 +152,7 @@ func TestWithTokenSource_Secrets(t *testing.T) {
 		return other, errors.New("is expired: " + other)
 	})})
 	_, err := c.User.Get(context.Background(), "jane")
-	require.ErrorContains(t, err, "WithTokenSource: is expired: "+redacted)
+	require.ErrorContains(t, err, "WithTokenSource: is expired: "+redact.Mark)
 	for _, cause := range errorTree(err) {
 		assertClean(cause.Error())
 	}

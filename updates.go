@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/zep-go/zep/internal/fifo"
 )
 
 // Locker orders updates over all processes that share it. Clients of one Zep server share one, and
@@ -27,8 +29,8 @@ type Locker interface {
 // Wait waits until no request goes on of an update that was given up, or until the context ends,
 // whose error it returns. A metadata update whose context ends, or that runs out of time, fails
 // at once, but its request is allowed to finish for at most 30 s, because Zep leaves the record
-// locked when a request is cut. Call Wait before the end of main, or of a test that looks for
-// goroutines.
+// locked when a request is cut. With [WithConcurrentUpdates], and in [Client.Do], it is cut all the
+// same. Call Wait before the end of main, or of a test that looks for goroutines.
 func (c *Client) Wait(ctx context.Context) error {
 	b := c.background
 	b.mu.Lock()
@@ -50,7 +52,7 @@ func (c *Client) Wait(ctx context.Context) error {
 
 const (
 	// passOnAfter is how long an update may keep the turn of metadata updates. One that is
-	// without a response for so long waits for a lock on the server, and holds none.
+	// without a response for so long mostly waits for a lock on the server, and holds none.
 	passOnAfter = 5 * time.Second
 
 	// finishWithin is how long a metadata update may go on after it was given up.
@@ -102,8 +104,8 @@ func metadataUpdateOf(kind, id string, metadata Metadata) update {
 // that goes on after the call was given up.
 type turn struct {
 	client  *Client
-	record  waiter
-	updates waiter // of metadata updates
+	record  fifo.Waiter[record]
+	updates fifo.Waiter[record] // of metadata updates
 	lock    lock
 	all     lock // of metadata updates
 
@@ -118,9 +120,9 @@ type turn struct {
 func (c *Client) takeTurn(ctx context.Context, u update, timeout time.Duration) (*turn, string, error) {
 	deadline := time.Now().Add(timeout)
 	t := &turn{client: c, holders: 1, passed: true}
-	if err := c.updates.acquire(ctx, deadline, &t.record, u.records); err != nil {
+	if err := c.updates.Acquire(ctx, deadline, &t.record, u.records); err != nil {
 		return nil, fmt.Sprintf("waiting for earlier updates of the same record (%d in front)",
-			t.record.inFront), err
+			t.record.InFront()), err
 	}
 	if err := t.lock.acquire(ctx, deadline, c.locker, u.lock); err != nil {
 		t.release()
@@ -130,11 +132,11 @@ func (c *Client) takeTurn(ctx context.Context, u update, timeout time.Duration) 
 		return t, "", nil
 	}
 	t.passed = false
-	if err := c.updates.acquire(ctx, deadline, &t.updates, allMetadata); err != nil {
+	if err := c.updates.Acquire(ctx, deadline, &t.updates, allMetadata); err != nil {
 		t.passed = true
 		t.release()
 		return nil, fmt.Sprintf("waiting for earlier metadata updates (%d in front)",
-			t.updates.inFront), err
+			t.updates.InFront()), err
 	}
 	if err := t.all.acquire(t.lock.within(ctx), deadline, c.locker, allMetadata[0]); err != nil {
 		t.release()
@@ -152,7 +154,7 @@ func (t *turn) passOn() {
 	t.mu.Unlock()
 	if !passed {
 		t.all.release()
-		t.client.updates.release(&t.updates)
+		t.client.updates.Release(&t.updates)
 	}
 }
 
@@ -177,7 +179,7 @@ func (t *turn) release() {
 	}
 	t.passOn()
 	t.lock.release()
-	t.client.updates.release(&t.record)
+	t.client.updates.Release(&t.record)
 }
 
 // lost returns why a lock of the turn was lost, nil if none was.
@@ -257,135 +259,6 @@ func (l *lock) lost() error {
 	return context.Cause(l.held)
 }
 
-// updateQueue lets the updates of one record pass one at a time, in the order of their calls.
-// Updates of different records do not wait for one another.
-type updateQueue struct {
-	mu sync.Mutex
-	// lines has the waiters for every record that is being updated. The first of each is the update
-	// under way.
-	lines map[record]*line
-}
-
-// line is a linked list, so that a waiter leaves it in constant time wherever it is.
-type line struct {
-	first, last *place
-	length      int
-}
-
-// place is a waiter's in the line of one of its records.
-type place struct {
-	waiter         *waiter
-	record         record
-	previous, next *place
-}
-
-// waiter is an update in the lines of all its records. It enters them at once, so that no two
-// updates wait for each other.
-type waiter struct {
-	places    []place
-	one       [1]place      // the places of most
-	blockedOn int           // the number of records that another update has before it
-	inFront   int           // the most updates that any line had when it came
-	ready     chan struct{} // closed when it is first for every record; nil if it was at once
-}
-
-// acquire waits until an update is first for all its records, until the context ends, or until the
-// deadline. release must follow if it returns no error.
-func (q *updateQueue) acquire(
-	ctx context.Context, deadline time.Time, w *waiter, records []record,
-) error {
-	q.enter(w, records)
-	if w.ready == nil {
-		return nil
-	}
-	ctx, cancel := context.WithDeadline(ctx, deadline)
-	defer cancel()
-	select {
-	case <-w.ready:
-		return nil
-	case <-ctx.Done():
-		q.release(w)
-		return contextErr(ctx)
-	}
-}
-
-// enter puts an update at the end of the lines of its records.
-func (q *updateQueue) enter(w *waiter, records []record) {
-	if w.places = w.one[:]; len(records) != len(w.one) {
-		w.places = make([]place, len(records))
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.lines == nil {
-		q.lines = make(map[record]*line)
-	}
-	for i, r := range records {
-		l := q.lines[r]
-		if l == nil {
-			l = new(line)
-			q.lines[r] = l
-		} else {
-			w.blockedOn++
-			w.inFront = max(w.inFront, l.length)
-		}
-		w.places[i] = place{waiter: w, record: r}
-		l.add(&w.places[i])
-	}
-	if w.blockedOn > 0 {
-		w.ready = make(chan struct{})
-	}
-}
-
-// release takes an update out of its lines, whether it was ready or not.
-func (q *updateQueue) release(w *waiter) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for i := range w.places {
-		p := &w.places[i]
-		l := q.lines[p.record]
-		wasFirst := l.first == p
-		l.remove(p)
-		switch {
-		case l.length == 0:
-			delete(q.lines, p.record)
-		case wasFirst:
-			if next := l.first.waiter; next.advance() {
-				close(next.ready)
-			}
-		}
-	}
-}
-
-// advance counts one record less to wait for, and reports whether it was the last.
-func (w *waiter) advance() bool {
-	w.blockedOn--
-	return w.blockedOn == 0
-}
-
-func (l *line) add(p *place) {
-	if p.previous = l.last; l.last == nil {
-		l.first = p
-	} else {
-		l.last.next = p
-	}
-	l.last = p
-	l.length++
-}
-
-func (l *line) remove(p *place) {
-	if p.previous == nil {
-		l.first = p.next
-	} else {
-		p.previous.next = p.next
-	}
-	if p.next == nil {
-		l.last = p.previous
-	} else {
-		p.next.previous = p.previous
-	}
-	l.length--
-}
-
 // letFinish is the transport of a metadata update. When the context of the request ends, the call
 // gets its error at once, but the request is not cut: the server would not give its lock back.
 // The turn is kept until the response comes, for at most finishWithin more.
@@ -406,16 +279,12 @@ type roundTrip struct {
 func (l letFinish) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := detached(req.Context(), l.cut)
 	l.trace.cancel = cancel
-	results, givenUp := make(chan roundTrip), make(chan struct{})
+	results := make(chan roundTrip, 1)
 	go func() {
 		result := roundTrip{err: errors.New("the http.RoundTripper ended its goroutine")}
 		defer func() {
 			result.panicked = recover()
-			select {
-			case results <- result:
-			case <-givenUp:
-				l.finish(result, cancel)
-			}
+			results <- result
 		}()
 		result.resp, result.err = l.next.RoundTrip(req.WithContext(ctx))
 	}()
@@ -423,16 +292,16 @@ func (l letFinish) RoundTrip(req *http.Request) (*http.Response, error) {
 	case result := <-results:
 		return result.deliver(req.Context(), cancel)
 	case <-req.Context().Done():
-		l.turn.hold()
-		l.turn.client.background.add()
-		if l.trace.giveUp() {
-			time.AfterFunc(l.turn.client.finishWithin, cancel)
-		} else {
-			cancel()
-		}
-		close(givenUp)
-		return nil, contextErr(req.Context())
 	}
+	l.turn.hold()
+	l.turn.client.background.add()
+	if l.trace.giveUp() {
+		time.AfterFunc(l.turn.client.finishWithin, cancel)
+	} else {
+		cancel()
+	}
+	go func() { l.finish(<-results, cancel) }()
+	return nil, contextErr(req.Context())
 }
 
 // detached returns a context that does not end with the given one, but after the limit, if there is
@@ -459,8 +328,7 @@ func (r roundTrip) deliver(ctx context.Context, cancel func()) (*http.Response, 
 	if r.resp.Body == nil {
 		r.resp.Body = http.NoBody
 	}
-	stop := context.AfterFunc(ctx, cancel)
-	r.resp.Body = &closingBody{r.resp.Body, ctx, func() { stop(); cancel() }}
+	r.resp.Body = &closingBody{r.resp.Body, ctx, context.AfterFunc(ctx, cancel), cancel}
 	return r.resp, nil
 }
 
@@ -475,11 +343,13 @@ func (l letFinish) finish(result roundTrip, cancel func()) {
 	l.turn.client.background.done()
 }
 
-// closingBody is a body that the end of the context cuts. It calls a function when it is closed.
+// closingBody is a body that the end of ctx cuts: stop keeps it from that, and cancel ends the
+// request.
 type closingBody struct {
 	io.ReadCloser
 	ctx    context.Context
-	closed func()
+	stop   func() bool
+	cancel context.CancelFunc
 }
 
 func (b *closingBody) Read(p []byte) (int, error) {
@@ -491,7 +361,8 @@ func (b *closingBody) Read(p []byte) (int, error) {
 }
 
 func (b *closingBody) Close() error {
-	defer b.closed()
+	defer b.cancel()
+	b.stop()
 	return b.ReadCloser.Close()
 }
 

@@ -15,9 +15,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// farAway is a deadline that no test reaches.
-var farAway = time.Now().Add(time.Hour)
-
 // gate is a transport whose requests wait until the test lets each of them pass.
 type gate struct {
 	arrived chan arrival
@@ -302,88 +299,4 @@ func TestWithConcurrentUpdates(t *testing.T) {
 	for i := range done {
 		require.NoError(t, <-done[i])
 	}
-}
-
-// TestUpdateQueue_CanceledWhenAcquired cancels a waiter at the time at which it becomes the
-// first. If the queue lost it, the next waiter would wait forever.
-func TestUpdateQueue_CanceledWhenAcquired(t *testing.T) {
-	t.Parallel()
-	r := record{"user", "jane"}
-	rs := []record{r}
-	type result struct {
-		waiter *waiter
-		err    error
-	}
-	var canceled, acquired int
-	for i := range 2000 {
-		o := &updateQueue{}
-		first := new(waiter)
-		require.NoError(t, o.acquire(context.Background(), farAway, first, rs))
-		ctx, cancel := context.WithCancel(context.Background())
-		second, third := make(chan result, 1), make(chan result, 1)
-		enter := func(ctx context.Context, to chan<- result) {
-			w := new(waiter)
-			err := o.acquire(ctx, farAway, w, rs)
-			to <- result{w, err}
-		}
-		go enter(ctx, second)
-		waitUntil(t, "the second waits", func() bool { return waiting(o, r) == 1 })
-		go enter(context.Background(), third)
-		waitUntil(t, "the third waits", func() bool { return waiting(o, r) == 2 })
-		if i%2 == 0 {
-			cancel()
-			o.release(first)
-		} else {
-			o.release(first)
-			cancel()
-		}
-		if got := <-second; got.err != nil {
-			canceled++
-			require.ErrorIs(t, got.err, context.Canceled)
-		} else {
-			acquired++
-			o.release(got.waiter)
-		}
-		var last result
-		select {
-		case last = <-third:
-			require.NoError(t, last.err)
-		case <-time.After(10 * time.Second):
-			require.FailNow(t, "the queue lost the waiter")
-		}
-		o.release(last.waiter)
-		require.True(t, idle(o))
-		cancel()
-	}
-	t.Logf("%d were canceled, %d acquired the record", canceled, acquired)
-}
-
-// TestUpdateQueue_CanceledInTheMiddle cancels a waiter behind one that still waits for another
-// record.
-func TestUpdateQueue_CanceledInTheMiddle(t *testing.T) {
-	t.Parallel()
-	a, b := record{"document", "a"}, record{"document", "b"}
-	o := &updateQueue{}
-	first := new(waiter)
-	require.NoError(t, o.acquire(context.Background(), farAway, first, []record{a}))
-	second := make(chan *waiter, 1)
-	go func() {
-		w := new(waiter)
-		assert.NoError(t, o.acquire(context.Background(), farAway, w, []record{a, b}))
-		second <- w
-	}()
-	waitUntil(t, "the second waits for a", func() bool { return waiting(o, a) == 1 })
-	ctx, cancel := context.WithCancel(context.Background())
-	third := make(chan error, 1)
-	go func() {
-		third <- o.acquire(ctx, farAway, new(waiter), []record{b})
-	}()
-	waitUntil(t, "the third waits for b", func() bool { return waiting(o, b) == 1 })
-	cancel()
-	require.ErrorIs(t, <-third, context.Canceled)
-	assert.Equal(t, 1, blockedOn(o, b), "a is not free")
-	assert.Empty(t, second)
-	o.release(first)
-	o.release(<-second)
-	assert.True(t, idle(o))
 }

@@ -25,19 +25,10 @@ type UserService struct{ client *Client }
 func (s *UserService) Add(
 	ctx context.Context, req *CreateUserRequest, opts ...RequestOption,
 ) (*User, error) {
-	if err := req.validate(); err != nil {
+	if err := req.validate("User.Add"); err != nil {
 		return nil, s.client.precheck(opts, err)
 	}
-	return do(ctx, s.client, call[*User]{
-		endpoint: "POST /user",
-		body:     req,
-		record:   req.UserID,
-		decode:   decodeUser,
-		reconcile: func(ctx context.Context, body []byte, failure *Error) (*User, error) {
-			get := func() (*User, error) { return s.Get(ctx, req.UserID, opts...) }
-			return reconcileAdd(failure, body, sameUser, get)
-		},
-	}, opts)
+	return do(ctx, s.client, s.addCall(req, opts), opts)
 }
 
 // Get returns a user. The error is [ErrNotFound] if there is none, and [ErrInvalidID] if no request
@@ -52,6 +43,73 @@ func (s *UserService) Get(
 		ids:      []string{userID},
 		decode:   decodeUser,
 	}, opts)
+}
+
+// GetOrAdd returns the user with the UserID of the request as stored, or adds the user of the
+// request if there is none. It changes nothing of a user who exists: [UserService.Upsert] does.
+//
+// It is safe to call at the same time from several places, and when a response is lost: all get the
+// same user, who is added once.
+//
+// It sends one request if the user exists, and two if not. All requests share one timeout, and each
+// has the options of the call. [CaptureResponse] gives the response to the last one. The Method of
+// its Request is POST if this call added the user. It is GET if the user was there, and if this
+// call added the user but the response to the POST was lost.
+//
+// The errors are those of [UserService.Get] and [UserService.Add], but never [ErrNotFound]. It is
+// [ErrAlreadyExists] only if four times in a row the user was not found and could not be added.
+//
+// GET /api/v1/user/{userId}
+// and POST /api/v1/user
+func (s *UserService) GetOrAdd(
+	ctx context.Context, req *CreateUserRequest, opts ...RequestOption,
+) (*User, error) {
+	if err := req.validate("User.GetOrAdd"); err != nil {
+		return nil, s.client.precheck(opts, err)
+	}
+	// Get comes first because the user is usually there. An Add that is refused costs a second
+	// request, an error in the server's log, and a row id.
+	get := func(ctx context.Context, _ bool) (*User, error) {
+		return s.Get(ctx, req.UserID, opts...)
+	}
+	return getOrAdd(ctx, s.client, s.addCall(req, opts), opts, get)
+}
+
+// Upsert updates the user with the UserID of the request, or adds the user of the request if there
+// is none, and returns the user after that. A user who exists is updated as by
+// [UserService.Update]: an empty field of the request leaves the stored one as it is, and metadata
+// is merged, so that stored keys that the request does not have stay. Upsert cannot clear a field
+// or remove a key.
+//
+// The update waits for its turn with all others, and takes a [Locker]'s keys, as Update does, and
+// it is allowed to finish if it is given up. Several Clients that update the same user at the same
+// time need a common Locker, or the server can lose some of what they set. A lost response is
+// handled as by Update and [UserService.Add]. The turn is also taken for a user who is not there
+// yet: to import new users, Add from many goroutines is faster.
+//
+// It sends one request if the user exists, and two if not. All requests share one timeout, which
+// includes the wait for the turn, and each has the options of the call. [CaptureResponse] gives the
+// response to the last one. The Method of its Request is PATCH if this call updated the user, POST
+// if it added the user, and GET if it added the user but the response to the POST was lost.
+//
+// The errors are those of [UserService.Update] and [UserService.Add], but never [ErrNotFound]. It
+// is [ErrAlreadyExists] only if four times in a row the user was not found and could not be added.
+//
+// PATCH /api/v1/user/{userId}
+// and POST /api/v1/user
+func (s *UserService) Upsert(
+	ctx context.Context, req *CreateUserRequest, opts ...RequestOption,
+) (*User, error) {
+	if err := req.validate("User.Upsert"); err != nil {
+		return nil, s.client.precheck(opts, err)
+	}
+	// Update comes first because the user is usually there, and because it takes its place in the
+	// queue in the order of the calls. An Add that is refused costs a second request, an error in
+	// the server's log, and a row id; an Update that finds nobody costs only the request.
+	update := func(ctx context.Context, _ bool) (*User, error) {
+		return s.Update(ctx, (*UpdateUserRequest)(req), opts...)
+	}
+	return getOrAdd(ctx, s.client, s.addCall(req, opts), opts, update)
 }
 
 // Update changes the fields of a user that the request sets, and returns the user after that. The
@@ -186,11 +244,17 @@ func (s *UserService) AllParallel(
 	return s.pager().parallel(ctx, workers, opts)
 }
 
-func (r *CreateUserRequest) validate() error {
-	if r == nil {
-		return errNilRequest("User.Add")
+func (s *UserService) addCall(req *CreateUserRequest, opts []RequestOption) call[*User] {
+	return call[*User]{
+		endpoint: "POST /user",
+		body:     req,
+		record:   req.UserID,
+		decode:   decodeUser,
+		reconcile: func(ctx context.Context, body []byte, failure *Error) (*User, error) {
+			get := func() (*User, error) { return s.Get(ctx, req.UserID, opts...) }
+			return reconcileAdd(failure, body, sameUser, get)
+		},
 	}
-	return checkID("userID", r.UserID)
 }
 
 // sameUser reports whether a stored user has the content that was sent.
@@ -199,13 +263,6 @@ func sameUser(sent, stored *User) bool {
 		stored.FirstName == sent.FirstName &&
 		stored.LastName == sent.LastName &&
 		sameMetadata(sent.Metadata, stored.Metadata)
-}
-
-func (r *UpdateUserRequest) validate() error {
-	if r == nil {
-		return errNilRequest("User.Update")
-	}
-	return nil
 }
 
 // reconcileDelete reads the "not found" that follows an attempt whose outcome is ambiguous. Zep

@@ -91,6 +91,32 @@ func TestUserService_Wire(t *testing.T) {
 			answer: `{"user_id":"a b%2F?#[]\"<>^` + "`" + `{|}\\日@:+,;$&=!~*'()-_.x","first_name":"A"}`,
 			want:   "A",
 		},
+		"GetOrAdd of one who is there": {
+			call: func(ctx context.Context, c *zep.Client) (any, error) {
+				return c.User.GetOrAdd(ctx, &zep.CreateUserRequest{UserID: "jane", Email: "new"})
+			},
+			method: "GET", uri: "/zep/api/v1/user/jane", answer: janeJSON, want: jane(),
+		},
+		"Upsert of one who is there": {
+			call: func(ctx context.Context, c *zep.Client) (any, error) {
+				return c.User.Upsert(ctx, &zep.CreateUserRequest{
+					UserID:   "jane",
+					LastName: "Smith",
+					Metadata: zep.Metadata{"seats": 3},
+				})
+			},
+			method: "PATCH", uri: "/zep/api/v1/user/jane",
+			body:   `{"user_id":"jane","last_name":"Smith","metadata":{"seats":3}}`,
+			answer: janeJSON, want: jane(),
+		},
+		"Upsert with empty metadata sends none": {
+			call: func(ctx context.Context, c *zep.Client) (any, error) {
+				return c.User.Upsert(ctx,
+					&zep.CreateUserRequest{UserID: "jane", Metadata: zep.Metadata{}})
+			},
+			method: "PATCH", uri: "/zep/api/v1/user/jane", body: `{"user_id":"jane"}`,
+			answer: janeJSON, want: jane(),
+		},
 		"Update": {
 			call: func(ctx context.Context, c *zep.Client) (any, error) {
 				return c.User.Update(ctx, &zep.UpdateUserRequest{

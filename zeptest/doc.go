@@ -77,6 +77,13 @@
 // [Server.SeedUsers] and [Server.SeedSessions] fill the server without going through HTTP. A
 // million users take about half a gigabyte.
 //
+// # As a program
+//
+// The command zeptest serves such a server at http://127.0.0.1:8000 or at another address, for
+// programs in any language:
+//
+//	go run github.com/zep-go/zep/zeptest/cmd/zeptest@latest -addr 127.0.0.1:8000
+//
 // # In front of it
 //
 // [Server] is a [net/http.Handler] too: put it behind a proxy, a base path

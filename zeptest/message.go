@@ -200,8 +200,11 @@ func (s *Server) mergeMessage(r *http.Request, shown uuid, req message) (answer,
 			"failed to merge message metadata: %w", errEmptyMetadata)
 	}
 	delete(req.Metadata, systemKey)
-	merge := s.merger(r.Context(), "message", s.store.messages, string(req.UUID),
+	merge, err := s.merger(r.Context(), "message", s.store.messages, string(req.UUID),
 		asStored(req.Metadata))
+	if err != nil {
+		return answer{}, err
+	}
 
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()

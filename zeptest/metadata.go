@@ -79,27 +79,29 @@ func merge(metadata, patch map[string]any) map[string]any {
 
 // merger returns what turns a record's metadata into the updated one, to be called under the lock
 // with which the record is written. With racy updates the metadata was read and merged before, and
-// what it is when the record is written does not matter.
+// what it is when the record is written does not matter. A record that is not there when its
+// metadata is read is not found, also if it is added meanwhile.
 func (s *Server) merger(
 	ctx context.Context, kind string, t *table, key string, patch map[string]any,
-) func(map[string]any) map[string]any {
+) (func(map[string]any) map[string]any, error) {
 	if patch == nil {
-		return func(metadata map[string]any) map[string]any { return metadata }
+		return func(metadata map[string]any) map[string]any { return metadata }, nil
 	}
 	if !s.racy {
-		return func(metadata map[string]any) map[string]any { return merge(metadata, patch) }
+		return func(metadata map[string]any) map[string]any { return merge(metadata, patch) }, nil
 	}
 
 	s.store.mu.RLock()
 	r, found := t.byKey[key]
 	s.store.mu.RUnlock()
-	var read struct{ Metadata map[string]any }
-	if found {
-		r.decode(&read)
+	if !found {
+		return nil, errNotFound
 	}
+	var read struct{ Metadata map[string]any }
+	r.decode(&read)
 	merged := merge(read.Metadata, patch)
 	s.race.meet(ctx, s.done, kind+" "+key)
-	return func(map[string]any) map[string]any { return merged }
+	return func(map[string]any) map[string]any { return merged }, nil
 }
 
 // rendezvous lets two racy updates of one record meet between reading and writing: each has read

@@ -145,7 +145,10 @@ func (s *Server) mergeSession(
 		return answer{}, fmt.Errorf("failed to merge session metadata: %w", errEmptyMetadata)
 	}
 	delete(metadata, systemKey)
-	merge := s.merger(r.Context(), "session", s.store.sessions, sessionID, asStored(metadata))
+	merge, err := s.merger(r.Context(), "session", s.store.sessions, sessionID, asStored(metadata))
+	if err != nil {
+		return answer{}, err
+	}
 
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()

@@ -145,7 +145,10 @@ func (s *Server) mergeUser(r *http.Request, userID string, req updateUserRequest
 	if req.Metadata != nil && len(req.Metadata) == 0 {
 		return answer{}, fmt.Errorf("failed to merge metadata: %w", errEmptyMetadata)
 	}
-	merge := s.merger(r.Context(), "user", s.store.users, userID, asStored(req.Metadata))
+	merge, err := s.merger(r.Context(), "user", s.store.users, userID, asStored(req.Metadata))
+	if err != nil {
+		return answer{}, err
+	}
 
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,8 +55,8 @@ func choose(question string, facts []fact) (fact, bool) {
 	var best fact
 	most := 0
 	for _, f := range facts {
-		n := sharedWords(question, f.text)
-		if f.dist >= minSimilarity {
+		n := sharedWords(question, f.Text)
+		if f.Score >= minSimilarity {
 			n = max(n, 1)
 		}
 		if n > most {
@@ -83,14 +84,35 @@ func sharedWords(question, text string) int {
 	return n
 }
 
-// answer returns the assistant's answer to a question.
-func answer(run int, f fact, known bool) string {
-	switch {
-	case !known:
-		return "You have not told me."
-	case f.run == run:
-		return fmt.Sprintf("You just told me: %q", f.text)
-	default:
-		return fmt.Sprintf("You told me in run %d: %q", f.run, f.text)
+// answer returns the answer to a line, which is not stored yet.
+func (m *memory) answer(ctx context.Context, line string) (*reply, error) {
+	recent, isNew, err := m.recent(ctx)
+	if err != nil {
+		return nil, err
 	}
+	switch intentOf(line) {
+	case greeting:
+		if isNew {
+			return &reply{Answer: "Hello! Tell me what to remember, and ask me for it later."}, nil
+		}
+		return &reply{Answer: "Welcome back."}, nil
+	case thanks:
+		return &reply{Answer: "You are welcome."}, nil
+	case farewell:
+		return &reply{Answer: "Goodbye."}, nil
+	case statement:
+		return &reply{Answer: "I will remember that."}, nil
+	}
+	found, err := m.search(ctx, line)
+	if err != nil {
+		return nil, err
+	}
+	f, known := choose(line, slices.Concat(found, recent))
+	if !known {
+		return &reply{"You have not told me.", found}, nil
+	}
+	if !slices.ContainsFunc(found, func(other fact) bool { return other.Text == f.Text }) {
+		found = append(found, f)
+	}
+	return &reply{fmt.Sprintf("You told me: %q", f.Text), found}, nil
 }

@@ -28,9 +28,9 @@ func TestIntentOf(t *testing.T) {
 
 func TestChoose(t *testing.T) {
 	t.Parallel()
-	bergen := fact{text: "My sister Ann lives in Bergen.", dist: 0.3}
-	bees := fact{text: "My sister keeps bees.", dist: 0.2}
-	tea := fact{text: "No milk in it.", dist: 0.6}
+	bergen := fact{Text: "My sister Ann lives in Bergen.", Score: 0.3}
+	bees := fact{Text: "My sister keeps bees.", Score: 0.2}
+	tea := fact{Text: "No milk in it.", Score: 0.6}
 	for _, test := range []struct {
 		question string
 		facts    []fact

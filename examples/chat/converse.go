@@ -2,17 +2,20 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
+	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/zep-go/zep"
 )
 
-// script has what the user says, by run. After the last one it starts over.
+// script has what the user says, by visit.
 var script = []string{
 	`Hello!
 My sister Ann lives in Bergen.
@@ -31,6 +34,59 @@ Who sells honey?
 What is my brother called?
 Thank you!
 Bye!`,
+}
+
+// visitor is a client of the service.
+type visitor struct {
+	http          *http.Client
+	url           string // of the session in the service
+	user, session string
+	printer
+}
+
+// newVisitor returns a client of the service at the base URL.
+func newVisitor(w io.Writer, base string, s settings) *visitor {
+	return &visitor{
+		http:    &http.Client{Transport: &http.Transport{}}, // with connections of its own
+		url:     base + "/chat/" + url.PathEscape(s.session),
+		user:    s.user,
+		session: s.session,
+		printer: printer{w, s.user},
+	}
+}
+
+// errNoSession is the service's answer for a session that does not exist.
+var errNoSession = errors.New("there is no such session")
+
+// call makes a request of the service. from is its body, unless it is nil; into is what is
+// decoded.
+func (v *visitor) call(ctx context.Context, method, query string, from, into any) error {
+	body := &bytes.Buffer{}
+	if from != nil {
+		if err := json.NewEncoder(body).Encode(from); err != nil {
+			return err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, v.url+query, body)
+	if err != nil {
+		return err
+	}
+	answer, err := v.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	switch answer.StatusCode {
+	case http.StatusOK:
+		return json.NewDecoder(answer.Body).Decode(into)
+	case http.StatusNotFound:
+		return errNoSession
+	}
+	var failure struct{ Error string }
+	if err := json.NewDecoder(answer.Body).Decode(&failure); err != nil {
+		return fmt.Errorf("%s %s: %s", method, v.url, answer.Status)
+	}
+	return fmt.Errorf("%s %s: %s: %s", method, v.url, answer.Status, failure.Error)
 }
 
 // printer prints speakers and texts in two columns.
@@ -54,15 +110,37 @@ func (p printer) say(who, what string) {
 	p.printf("%s\n", what)
 }
 
-// converse answers each line until the input ends or a line says goodbye. With a prompt it prints
+// resume prints the last messages.
+func (v *visitor) resume(ctx context.Context, last int) error {
+	var found history
+	err := v.call(ctx, http.MethodGet, fmt.Sprintf("?last=%d", last), nil, &found)
+	if errors.Is(err, errNoSession) {
+		v.printf("\nThe session %s is new.\n", v.session)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	v.printf("\nThe last %d messages of the session %s:\n", len(found.Messages), v.session)
+	if found.Summary != "" {
+		v.say("(before)", found.Summary)
+	}
+	for _, message := range found.Messages {
+		v.say(string(message.Role), message.Text)
+	}
+	v.printf("And now:\n")
+	return nil
+}
+
+// converse sends each line until the input ends or a line says goodbye. With a prompt it prints
 // the start of each line only: the terminal shows what is typed.
-func converse(ctx context.Context, p printer, m *memory, in io.Reader, prompt bool) error {
+func (v *visitor) converse(ctx context.Context, in io.Reader, prompt bool) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	lines := readLines(ctx, in)
 	for {
 		if prompt {
-			p.begin(string(zep.RoleUser))
+			v.begin(string(zep.RoleUser))
 		}
 		var line input
 		select {
@@ -72,7 +150,7 @@ func converse(ctx context.Context, p printer, m *memory, in io.Reader, prompt bo
 		}
 		if line.err != nil || line.end {
 			if prompt {
-				p.printf("\n")
+				v.printf("\n")
 			}
 			return line.err
 		}
@@ -81,64 +159,34 @@ func converse(ctx context.Context, p printer, m *memory, in io.Reader, prompt bo
 			continue
 		}
 		if !prompt {
-			p.say(string(zep.RoleUser), text)
+			v.say(string(zep.RoleUser), text)
 		}
-		if err := reply(ctx, p, m, text); err != nil {
+		var answer reply
+		if err := v.call(ctx, http.MethodPost, "", turn{v.user, text}, &answer); err != nil {
 			return err
 		}
+		for _, f := range answer.Facts {
+			v.say("(fact)", fmt.Sprintf("%.2f  %s", f.Score, f.Text))
+		}
+		v.say(string(zep.RoleAssistant), answer.Answer)
 		if intentOf(text) == farewell {
 			return nil
 		}
 	}
 }
 
-// reply answers one line and stores both.
-func reply(ctx context.Context, p printer, m *memory, line string) error {
-	text := ""
-	kind := intentOf(line)
-	switch kind {
-	case greeting:
-		text = "Hello! Tell me what to remember, and ask me for it later."
-		if m.run > 1 {
-			text = "Welcome back."
-		}
-	case thanks:
-		text = "You are welcome."
-	case farewell:
-		text = "Goodbye."
-	case statement:
-		text = "I will remember that."
-	case question:
-		var err error
-		if text, err = lookUp(ctx, p, m, line); err != nil {
-			return err
-		}
-	}
-	if err := m.add(ctx, line, kind == statement, text); err != nil {
+// forget deletes the session.
+func (v *visitor) forget(ctx context.Context) error {
+	err := v.call(ctx, http.MethodDelete, "", nil, &struct{}{})
+	switch {
+	case errors.Is(err, errNoSession):
+		v.printf("There is no session %s.\n", v.session)
+	case err != nil:
 		return err
+	default:
+		v.printf("The session %s is deleted.\n", v.session)
 	}
-	p.say(string(zep.RoleAssistant), text)
 	return nil
-}
-
-// lookUp answers a question from the memory, and prints the facts that it found.
-func lookUp(ctx context.Context, p printer, m *memory, question string) (string, error) {
-	found, err := m.search(ctx, question)
-	if err != nil {
-		return "", err
-	}
-	for _, f := range found {
-		p.say("(search)", fmt.Sprintf("%.2f  %s", f.dist, f.text))
-	}
-	recent, err := m.recent(ctx)
-	if err != nil {
-		return "", err
-	}
-	f, known := choose(question, slices.Concat(found, recent))
-	if known && !slices.ContainsFunc(found, func(s fact) bool { return s.uuid == f.uuid }) {
-		p.say("(recent)", f.text)
-	}
-	return answer(m.run, f, known), nil
 }
 
 // input is a line, or the reason why there is none.

@@ -1,33 +1,47 @@
-// Chat is a conversation that continues over several runs, because Zep stores it: each run reads
-// the last messages, and searches all of them for what answers a question.
+// Chat is a chat service that remembers, because Zep does: it stores each turn, and answers from
+// the last messages and from a search of all of them.
 //
 //	go run ./examples/chat
 //	go run ./examples/chat -i
+//	go run ./examples/chat -addr 127.0.0.1:8080
 //
-// The first command runs a dialogue from a script. With -i the lines of the standard input are
-// what you say, until a line is "bye". The assistant has no language model: it answers a question
-// with the statement of yours that shares most words with it. It chooses from what a program would
-// put into a model's prompt: the last messages, and the results of a search.
+// The first command starts the service, visits it three times with lines from a script, and ends.
+// The service is restarted between the visits: it keeps nothing itself. With -i the lines of the
+// standard input are what you say, until a line is "bye". With -addr the service stays, until an
+// interrupt (Ctrl-C) or SIGTERM. These are its routes:
 //
-// Without ZEP_API_URL the program starts a Zep server in its own process. The conversation ends
-// with that server, so the three runs of the script follow one another, each with a new Client.
-// With ZEP_API_URL (and ZEP_API_KEY, if that server requires one) the conversation is on that
-// server: run the program again to continue it. -session and -user choose another one.
+//	POST /chat/{session} {"user": "jane", "text": "…"}   {"answer": "…", "facts": […]}
+//	GET /chat/{session}?last=20                          {"user": "jane", "messages": […]}
+//	DELETE /chat/{session}
 //
-// The program leaves the user and the session on the server. -forget deletes the session with its
+//	curl -d '{"user": "jane", "text": "I must not eat nuts."}' http://127.0.0.1:8080/chat/s1
+//
+// Users and sessions are added when they are first seen, and a deleted session is brought back by
+// its next turn, without its messages. The service asks nobody who they are: in your program, that
+// comes first.
+//
+// The assistant has no language model: it answers a question with the statement of the user that
+// shares most words with it. It chooses from what a program would put into a model's prompt.
+//
+// Without ZEP_API_URL the program starts a Zep server in its own process, and the conversation
+// ends with it. With ZEP_API_URL (and ZEP_API_KEY, if that server requires one) the conversation is
+// on that server: run the program again to continue it. -session and -user choose another one. The
+// program leaves the user and the session on the server. -forget deletes the session with its
 // messages, but not the user, who may have other sessions.
 package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/zep-go/zep"
 	"github.com/zep-go/zep/zeptest"
@@ -35,6 +49,7 @@ import (
 
 // settings has the values of the flags, and what tests replace.
 type settings struct {
+	addr          string
 	user, session string
 	last          int
 	interactive   bool
@@ -42,10 +57,12 @@ type settings struct {
 
 	in       io.Reader // the lines of the user, if interactive
 	terminal bool      // in is a terminal, which shows what is typed
+	logger   *slog.Logger
 }
 
 func main() {
-	s := settings{in: os.Stdin}
+	s := settings{in: os.Stdin, logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	flag.StringVar(&s.addr, "addr", "", "serve at this `host:port`, and do nothing else")
 	flag.StringVar(&s.user, "user", "jane", "`id` of the user")
 	flag.StringVar(&s.session, "session", "jane-and-the-assistant", "`id` of the session")
 	flag.IntVar(&s.last, "last", 4, "number of last `messages` to show at the start")
@@ -55,7 +72,8 @@ func main() {
 	if info, err := os.Stdin.Stat(); err == nil {
 		s.terminal = info.Mode()&os.ModeCharDevice != 0
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(),
+		os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
 	defer stop()
 	if err := run(ctx, os.Stdout, s); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -64,19 +82,11 @@ func main() {
 }
 
 func run(ctx context.Context, w io.Writer, s settings) error {
-	if s.last < 1 {
-		return fmt.Errorf("-last is %d, must be at least 1", s.last)
-	}
 	connect := zep.NewClient // to the server at ZEP_API_URL
-	runs := 1
-	persistent := os.Getenv("ZEP_API_URL") != ""
-	if !persistent {
+	if os.Getenv("ZEP_API_URL") == "" {
 		server := zeptest.NewServer()
 		defer server.Close()
 		connect = server.Client
-		if !s.interactive {
-			runs = len(script)
-		}
 	}
 	client, err := connect()
 	if err != nil {
@@ -87,80 +97,77 @@ func run(ctx context.Context, w io.Writer, s settings) error {
 		return err
 	}
 	fmt.Fprintf(w, "Connected to Zep %s.\n", health.Version)
-	if s.forget {
-		return forget(ctx, w, client, s)
-	}
-	if s.interactive {
+	switch {
+	case s.addr != "":
+		return stay(ctx, w, client, s)
+	case s.forget:
+		return visit(ctx, w, client, s, func(v *visitor) error { return v.forget(ctx) })
+	case s.interactive:
 		fmt.Fprintf(w, "Tell me something, or ask me about it. End with \"bye\".\n")
-		if !persistent {
-			fmt.Fprintf(w, "The conversation is not kept: for that, set ZEP_API_URL.\n")
-		}
+		return talk(ctx, w, client, s, s.in, s.terminal)
 	}
-	for range runs {
-		// A new Client: the memory is on the server, not in the program.
+	for _, lines := range script {
+		// A new Client and a new service: the memory is on the Zep server.
 		client, err := connect()
 		if err != nil {
 			return err
 		}
-		if err := talk(ctx, w, client, s); err != nil {
+		if err := talk(ctx, w, client, s, strings.NewReader(lines), false); err != nil {
 			return err
 		}
 	}
-	if persistent {
-		fmt.Fprintf(w, "\nRun the program again to continue the conversation.\n")
-	}
 	return nil
 }
 
-// talk is one run of the conversation.
-func talk(ctx context.Context, w io.Writer, client *zep.Client, s settings) error {
-	m, err := open(ctx, client, s)
+// newService returns the service on a client.
+func newService(client *zep.Client, s settings) *service {
+	return &service{
+		client:  client,
+		timeout: 10 * time.Second,
+		grace:   10 * time.Second,
+		logger:  s.logger,
+	}
+}
+
+// stay serves until ctx ends.
+func stay(ctx context.Context, w io.Writer, client *zep.Client, s settings) error {
+	listener, err := net.Listen("tcp", s.addr)
 	if err != nil {
 		return err
 	}
-	p := printer{w, s.user}
-	if err := resume(ctx, p, m); err != nil {
-		return err
-	}
-	in, prompt := io.Reader(strings.NewReader(script[(m.run-1)%len(script)])), false
-	if s.interactive {
-		in, prompt = s.in, s.terminal
-	}
-	return converse(ctx, p, m, in, prompt)
+	fmt.Fprintf(w, "Listening on http://%s/chat/{session}.\n", listener.Addr())
+	return newService(client, s).serve(ctx, listener)
 }
 
-// resume prints the last messages.
-func resume(ctx context.Context, p printer, m *memory) error {
-	recalled, err := m.recall(ctx)
+// visit starts the service on a free port, and ends it when f returns.
+func visit(
+	ctx context.Context, w io.Writer, client *zep.Client, s settings, f func(*visitor) error,
+) error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	p.printf("\nRun %d of the conversation %s.", m.run, m.session)
-	if len(recalled.last) == 0 {
-		p.printf(" It is new.\n")
-		return nil
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- newService(client, s).serve(serving, listener) }()
+	v := newVisitor(w, "http://"+listener.Addr().String(), s)
+	err = f(v)
+	v.http.CloseIdleConnections()
+	stop()
+	if failure := <-ended; err == nil {
+		err = failure
 	}
-	p.printf(" The last %d of %d messages:\n", len(recalled.last), recalled.total)
-	if recalled.summary != "" {
-		p.say("(before)", recalled.summary)
-	}
-	for _, message := range recalled.last {
-		p.say(string(message.Role), message.Content)
-	}
-	p.printf("And now:\n")
-	return nil
+	return err
 }
 
-// forget deletes the session. open can restore it.
-func forget(ctx context.Context, w io.Writer, client *zep.Client, s settings) error {
-	err := client.Session.Delete(ctx, s.session)
-	switch {
-	case errors.Is(err, zep.ErrNotFound):
-		fmt.Fprintf(w, "There is no session %s.\n", s.session)
-	case err != nil:
-		return err
-	default:
-		fmt.Fprintf(w, "The session %s is deleted.\n", s.session)
-	}
-	return nil
+// talk is a visit: it shows the last messages, and sends the lines.
+func talk(
+	ctx context.Context, w io.Writer, client *zep.Client, s settings, in io.Reader, prompt bool,
+) error {
+	return visit(ctx, w, client, s, func(v *visitor) error {
+		if err := v.resume(ctx, s.last); err != nil {
+			return err
+		}
+		return v.converse(ctx, in, prompt)
+	})
 }

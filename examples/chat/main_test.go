@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
+	"log/slog"
+	"net/http"
 	"os"
 	"regexp"
 	"strings"
@@ -22,9 +25,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// story has the output of the script's runs.
+// story has the output of the script's visits.
 var story = []string{`
-Run 1 of the conversation chat. It is new.
+The session chat is new.
   jane       Hello!
   assistant  Hello! Tell me what to remember, and ask me for it later.
   jane       My sister Ann lives in Bergen.
@@ -36,7 +39,7 @@ Run 1 of the conversation chat. It is new.
   jane       Bye!
   assistant  Goodbye.
 `, `
-Run 2 of the conversation chat. The last 4 of 10 messages:
+The last 4 messages of the session chat:
   jane       I must not eat nuts.
   assistant  I will remember that.
   jane       Bye!
@@ -45,35 +48,35 @@ And now:
   jane       Hello again!
   assistant  Welcome back.
   jane       Where does my sister live?
-  (search)   0.37  My sister Ann lives in Bergen.
-  (search)   0.00  She keeps bees, and sells the honey.
-  assistant  You told me in run 1: "My sister Ann lives in Bergen."
+  (fact)     0.37  My sister Ann lives in Bergen.
+  (fact)     0.00  She keeps bees, and sells the honey.
+  assistant  You told me: "My sister Ann lives in Bergen."
   jane       What must I not eat?
-  (search)   0.80  I must not eat nuts.
-  (search)   0.00  My sister Ann lives in Bergen.
-  assistant  You told me in run 1: "I must not eat nuts."
+  (fact)     0.80  I must not eat nuts.
+  (fact)     0.00  My sister Ann lives in Bergen.
+  assistant  You told me: "I must not eat nuts."
   jane       I have a ticket for the night train to Bergen on Friday.
   assistant  I will remember that.
   jane       Bye!
   assistant  Goodbye.
 `, `
-Run 3 of the conversation chat. The last 4 of 20 messages:
+The last 4 messages of the session chat:
   jane       I have a ticket for the night train to Bergen on Friday.
   assistant  I will remember that.
   jane       Bye!
   assistant  Goodbye.
 And now:
   jane       When does my train leave?
-  (search)   0.18  My sister Ann lives in Bergen.
-  (search)   0.13  I have a ticket for the night train to Bergen on Friday.
-  assistant  You told me in run 2: "I have a ticket for the night train to Bergen on Friday."
+  (fact)     0.18  My sister Ann lives in Bergen.
+  (fact)     0.13  I have a ticket for the night train to Bergen on Friday.
+  assistant  You told me: "I have a ticket for the night train to Bergen on Friday."
   jane       Who sells honey?
-  (search)   0.44  She keeps bees, and sells the honey.
-  (search)   0.00  My sister Ann lives in Bergen.
-  assistant  You told me in run 1: "She keeps bees, and sells the honey."
+  (fact)     0.44  She keeps bees, and sells the honey.
+  (fact)     0.00  My sister Ann lives in Bergen.
+  assistant  You told me: "She keeps bees, and sells the honey."
   jane       What is my brother called?
-  (search)   0.18  My sister Ann lives in Bergen.
-  (search)   0.00  She keeps bees, and sells the honey.
+  (fact)     0.18  My sister Ann lives in Bergen.
+  (fact)     0.00  She keeps bees, and sells the honey.
   assistant  You have not told me.
   jane       Thank you!
   assistant  You are welcome.
@@ -81,9 +84,14 @@ And now:
   assistant  Goodbye.
 `}
 
-var scripted = settings{user: "jane", session: "chat", last: 4}
+var scripted = settings{
+	user:    "jane",
+	session: "chat",
+	last:    4,
+	logger:  slog.New(slog.NewTextHandler(io.Discard, nil)),
+}
 
-// typed returns the settings of a run in which the user types lines.
+// typed returns the settings of a visit in which the user types lines.
 func typed(lines string) settings {
 	s := scripted
 	s.interactive, s.in = true, strings.NewReader(lines)
@@ -99,12 +107,26 @@ func newServer(t *testing.T, opts ...zeptest.Option) (*zeptest.Server, *zep.Clie
 	return server, client
 }
 
-// talked returns the output of one run.
+// tryTalk makes a visit, and returns its output.
+func tryTalk(client *zep.Client, s settings) (string, error) {
+	var out bytes.Buffer
+	err := talk(context.Background(), &out, client, s, s.in, s.terminal)
+	return out.String(), err
+}
+
 func talked(t *testing.T, client *zep.Client, s settings) string {
 	t.Helper()
-	var out bytes.Buffer
-	require.NoError(t, talk(context.Background(), &out, client, s))
-	return out.String()
+	out, err := tryTalk(client, s)
+	require.NoError(t, err)
+	return out
+}
+
+// visited returns the output of a visit with lines of the script.
+func visited(t *testing.T, client *zep.Client, i int) string {
+	t.Helper()
+	s := scripted
+	s.in = strings.NewReader(script[i])
+	return talked(t, client, s)
 }
 
 func TestRun(t *testing.T) {
@@ -116,40 +138,27 @@ func TestRun(t *testing.T) {
 	assert.Equal(t, strings.Join(story, ""), rest)
 }
 
-// TestRun_ServerInEnvironment continues the conversation from run to run.
+// TestRun_ServerInEnvironment continues the conversation from run to run, and deletes it.
 func TestRun_ServerInEnvironment(t *testing.T) { // t.Setenv excludes t.Parallel
 	server, _ := newServer(t)
 	t.Setenv("ZEP_API_URL", server.URL)
 	t.Setenv("ZEP_API_KEY", "")
-	for i := range 4 {
+	try := func(s settings) string {
 		var out bytes.Buffer
-		require.NoError(t, run(context.Background(), &out, scripted))
+		require.NoError(t, run(context.Background(), &out, s))
 		_, rest, _ := strings.Cut(out.String(), "\n")
-		const hint = "\nRun the program again to continue the conversation.\n"
-		rest, found := strings.CutSuffix(rest, hint)
-		assert.True(t, found)
-		if i < len(story) {
-			assert.Equal(t, story[i], rest)
-			continue
-		}
-		assert.Contains(t, rest, "\nRun 4 of the conversation chat. The last 4 of 30 messages:\n")
-		assert.Contains(t, rest, `And now:
-  jane       Hello!
-  assistant  Welcome back.
-  jane       My sister Ann lives in Bergen.
-`)
+		return rest
 	}
+	assert.Equal(t, strings.Join(story, ""), try(scripted))
+	again := try(scripted)
+	assert.Contains(t, again, "\nThe last 4 messages of the session chat:\n")
+	assert.Contains(t, again, "And now:\n  jane       Hello!\n  assistant  Welcome back.\n")
 
 	s := scripted
 	s.forget = true
-	for _, want := range []string{"The session chat is deleted.", "There is no session chat."} {
-		var out bytes.Buffer
-		require.NoError(t, run(context.Background(), &out, s))
-		assert.Contains(t, out.String(), want)
-	}
-	var out bytes.Buffer
-	require.NoError(t, run(context.Background(), &out, scripted))
-	assert.Contains(t, out.String(), story[0], "the conversation starts over")
+	assert.Equal(t, "The session chat is deleted.\n", try(s))
+	assert.Equal(t, "There is no session chat.\n", try(s))
+	assert.Equal(t, strings.Join(story, ""), try(scripted), "the conversation starts over")
 }
 
 func TestRun_Interactive(t *testing.T) {
@@ -164,19 +173,52 @@ This is not read.
 `)))
 	_, rest, _ := strings.Cut(out.String(), "\n")
 	assert.Equal(t, `Tell me something, or ask me about it. End with "bye".
-The conversation is not kept: for that, set ZEP_API_URL.
 
-Run 1 of the conversation chat. It is new.
+The session chat is new.
   jane       hi
   assistant  Hello! Tell me what to remember, and ask me for it later.
   jane       The key is under the mat.
   assistant  I will remember that.
   jane       Where is the key?
-  (search)   0.71  The key is under the mat.
-  assistant  You just told me: "The key is under the mat."
+  (fact)     0.71  The key is under the mat.
+  assistant  You told me: "The key is under the mat."
   jane       bye
   assistant  Goodbye.
 `, rest)
+}
+
+// TestRun_Stay uses the service that stays, and ends it.
+func TestRun_Stay(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	out, w := io.Pipe()
+	ended := make(chan error, 1)
+	s := scripted
+	s.addr = "127.0.0.1:0"
+	go func() { ended <- run(ctx, w, s) }()
+	lines := bufio.NewReader(out)
+	_, err := lines.ReadString('\n')
+	require.NoError(t, err)
+	line, err := lines.ReadString('\n')
+	require.NoError(t, err)
+	base := strings.TrimSuffix(strings.TrimPrefix(line, "Listening on "), "/chat/{session}.\n")
+
+	v := newVisitor(io.Discard, base, s)
+	defer v.http.CloseIdleConnections()
+	var answer reply
+	require.NoError(t, v.call(ctx, http.MethodPost, "", turn{"jane", "I am Jane."}, &answer))
+	assert.Equal(t, "I will remember that.", answer.Answer)
+
+	taken := s
+	taken.addr = strings.TrimPrefix(base, "http://")
+	err = run(ctx, io.Discard, taken)
+	require.Error(t, err)
+	assert.Contains(t, err.Error(), "listen tcp "+taken.addr)
+
+	v.http.CloseIdleConnections()
+	stop()
+	require.NoError(t, <-ended)
 }
 
 func TestTalk_LongLine(t *testing.T) {
@@ -195,29 +237,25 @@ func TestTalk_Terminal(t *testing.T) {
 	s := typed("Thanks.\n\n")
 	s.terminal = true
 	assert.Equal(t, `
-Run 1 of the conversation chat. It is new.
+The session chat is new.
   jane         assistant  You are welcome.
   jane         jane       
 `, talked(t, client, s))
 }
 
-// TestTalk_TypedAndScripted checks that both kinds of runs are one conversation, of one user.
-func TestTalk_TypedAndScripted(t *testing.T) {
+// TestTalk_OtherUser checks that a session is of one user.
+func TestTalk_OtherUser(t *testing.T) {
 	t.Parallel()
 	_, client := newServer(t)
-	first := talked(t, client, typed("My brother is called Tom."))
-	assert.Contains(t, first, "I will remember that.\n")
-	talked(t, client, scripted)
-	third := talked(t, client, scripted)
-	assert.Contains(t, third, `You told me in run 1: "My brother is called Tom."`)
-
-	s := scripted
+	talked(t, client, typed("My brother is called Tom."))
+	s := typed("Hello!")
 	s.user = "joe"
-	err := talk(context.Background(), io.Discard, client, s)
-	assert.ErrorContains(t, err, `session chat belongs to user "jane", not to "joe"`)
-	s.session = "another"
+	_, err := tryTalk(client, s)
+	assert.ErrorContains(t, err, "409 Conflict: the session belongs to another user")
+	s = typed("Hello!")
+	s.user, s.session = "joe", "another"
 	out := talked(t, client, s)
-	assert.Contains(t, out, "It is new.\n  joe        Hello!\n")
+	assert.Contains(t, out, "is new.\n  joe        Hello!\n")
 }
 
 // TestTalk_DelayedEmbeddings checks that the answers do not depend on what the server has
@@ -225,90 +263,40 @@ func TestTalk_TypedAndScripted(t *testing.T) {
 func TestTalk_DelayedEmbeddings(t *testing.T) {
 	t.Parallel()
 	server, client := newServer(t, zeptest.WithDelayedEnrichment())
-	found := regexp.MustCompile(`  \((search|recent)\) .*\n`)
+	found := regexp.MustCompile(`  \(fact\) .*\n`)
 	for i := range story {
-		out := talked(t, client, scripted)
-		assert.NotContains(t, out, "(search)")
-		assert.Equal(t, i > 0, strings.Contains(out, "(recent)"))
+		out := visited(t, client, i)
+		assert.NotRegexp(t, `\(fact\) +0\.[0-9]*[1-9]`, out, "a score")
+		assert.Equal(t, i > 0, strings.Contains(out, "(fact)"))
 		assert.Equal(t, found.ReplaceAllString(story[i], ""), found.ReplaceAllString(out, ""))
 	}
 	server.Enrich()
 	assert.Contains(t, talked(t, client, typed("Where does my sister live?")), `
-  (search)   0.37  My sister Ann lives in Bergen.
-  (search)   0.00  She keeps bees, and sells the honey.
-  assistant  You told me in run 1: "My sister Ann lives in Bergen."
+  (fact)     0.37  My sister Ann lives in Bergen.
+  (fact)     0.00  She keeps bees, and sells the honey.
+  assistant  You told me: "My sister Ann lives in Bergen."
 `)
 }
 
 func TestTalk_Summary(t *testing.T) {
 	t.Parallel()
 	server, client := newServer(t)
-	talked(t, client, scripted)
+	visited(t, client, 0)
 	require.NoError(t, server.SetSummary("chat", "Jane tells of her sister."))
-	assert.Contains(t, talked(t, client, scripted), `The last 4 of 10 messages:
+	assert.Contains(t, visited(t, client, 1), `The last 4 messages of the session chat:
   (before)   Jane tells of her sister.
   jane       I must not eat nuts.
 `)
 }
 
-// TestTalk_LostResponses checks that each message is stored once.
-func TestTalk_LostResponses(t *testing.T) {
+// TestTalk_Last checks that the service's own refusal is shown.
+func TestTalk_Last(t *testing.T) {
 	t.Parallel()
-	server, client := newServer(t)
-	server.Inject(
-		zeptest.Fault{Method: "POST", Route: "/user", Status: 502, Apply: true},
-		zeptest.Fault{Method: "POST", Route: "/sessions", Status: 502, Apply: true},
-		zeptest.Fault{
-			Method: "POST", Route: "/sessions/{sessionId}/memory", Cut: true, Apply: true,
-		},
-	)
-	assert.Equal(t, story[0], talked(t, client, scripted))
-	assert.Equal(t, story[1], talked(t, client, scripted))
-}
-
-// TestTalk_NotPublished checks that stored messages that the server did not publish are no
-// failure.
-func TestTalk_NotPublished(t *testing.T) {
-	t.Parallel()
-	server, client := newServer(t)
-	server.Inject(zeptest.Fault{
-		Method: "POST", Route: "/sessions/{sessionId}/memory", Status: 500, Apply: true,
-		Body: "failed to publish new messages: no connection\n",
-	})
-	assert.Equal(t, story[0], talked(t, client, scripted))
-	assert.Equal(t, story[1], talked(t, client, scripted))
-}
-
-func TestTalk_Failures(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct{ name, method, route string }{
-		{"the user", "POST", "/user"},
-		{"the session", "POST", "/sessions"},
-		{"the count of runs", "PATCH", "/sessions/{sessionId}"},
-		{"the last messages", "GET", "/sessions/{sessionId}/memory"},
-		{"the number of messages", "GET", "/sessions/{sessionId}/messages"},
-		{"a search", "POST", "/sessions/{sessionId}/search"},
-		{"adding messages", "POST", "/sessions/{sessionId}/memory"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			server, client := newServer(t)
-			server.Inject(zeptest.Fault{
-				Method: test.method,
-				Route:  test.route,
-				Status: 500,
-				Body:   "disk full\n",
-				Times:  -1,
-			})
-			err := talk(context.Background(), io.Discard, client, typed("Who?\n"))
-			require.ErrorIs(t, err, zep.ErrServer)
-			assert.ErrorContains(t, err, "disk full")
-		})
-	}
-	s := scripted
+	_, client := newServer(t)
+	s := typed("")
 	s.last = 0
-	err := run(context.Background(), io.Discard, s)
-	assert.ErrorContains(t, err, "-last is 0, must be at least 1")
+	_, err := tryTalk(client, s)
+	assert.ErrorContains(t, err, "400 Bad Request: last must be 1 to 1000")
 }
 
 // TestTalk_Canceled checks that an interrupt ends the wait for a line.
@@ -318,12 +306,12 @@ func TestTalk_Canceled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	silence, end := io.Pipe()
 	defer end.Close()
-	s := typed("")
-	s.in = readerFunc(func(p []byte) (int, error) {
+	in := readerFunc(func(p []byte) (int, error) {
 		cancel()
 		return silence.Read(p)
 	})
-	assert.ErrorIs(t, talk(ctx, io.Discard, client, s), context.Canceled)
+	err := talk(ctx, io.Discard, client, scripted, in, false)
+	assert.ErrorIs(t, err, context.Canceled)
 }
 
 func TestTalk_FailingInput(t *testing.T) {
@@ -331,7 +319,8 @@ func TestTalk_FailingInput(t *testing.T) {
 	_, client := newServer(t)
 	s := typed("")
 	s.in = readerFunc(func([]byte) (int, error) { return 0, io.ErrUnexpectedEOF })
-	assert.ErrorIs(t, talk(context.Background(), io.Discard, client, s), io.ErrUnexpectedEOF)
+	_, err := tryTalk(client, s)
+	assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
 }
 
 type readerFunc func([]byte) (int, error)

@@ -1,169 +1,155 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"reflect"
 	"slices"
-	"strings"
 	"sync"
-	"unicode/utf8"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/zep-go/zep"
 )
 
-// row is a user in the file.
-type row struct {
-	line int
-	user zep.CreateUserRequest
+// comparison says which rows are on the server.
+type comparison struct {
+	users     int             // users of the server
+	unchanged map[string]bool // by user id: an update with the row would change nothing
+	after     int64           // the users of unchanged rows, and those to come, have higher IDs
 }
 
-// byteOrderMark begins files that Excel saves as "CSV UTF-8".
-const byteOrderMark = "\ufeff"
-
-// readUsers reads a CSV with a header line, in UTF-8. Empty cells are left out of the metadata.
-func readUsers(file io.Reader) ([]row, error) {
-	text := bufio.NewReader(file)
-	if start, _ := text.Peek(len(byteOrderMark)); string(start) == byteOrderMark {
-		_, _ = text.Discard(len(byteOrderMark))
+// compare walks the users of the server and looks for the rows. It is how an import that was
+// killed continues: what the server has need not be sent again.
+func compare(
+	ctx context.Context, client *zep.Client, rows []row, s settings,
+) (comparison, error) {
+	byID := make(map[string]*zep.CreateUserRequest, len(rows))
+	for i := range rows {
+		byID[rows[i].user.UserID] = &rows[i].user
 	}
-	r := csv.NewReader(text)
-	header, err := readRecord(r)
-	if err != nil {
-		return nil, fmt.Errorf("the header line: %w", err)
-	}
-	if !slices.Contains(header, "user_id") {
-		return nil, fmt.Errorf("the header line %q has no user_id", header)
-	}
-	var rows []row
-	lines := map[string]int{}
-	for {
-		cells, err := readRecord(r)
-		if errors.Is(err, io.EOF) {
-			return rows, nil
-		}
+	p := s.newProgress("comparing", -1)
+	defer p.end()
+	c := comparison{unchanged: map[string]bool{}, after: s.after}
+	for users, err := range client.User.ListChunked(ctx, s.chunk, zep.After(s.after)) {
 		if err != nil {
-			return nil, err
+			return c, err
 		}
-		line, _ := r.FieldPos(0)
-		user := newUser(header, cells)
-		if first, repeated := lines[user.UserID]; repeated {
-			return nil, fmt.Errorf("line %d: user_id %q is in line %d too",
-				line, user.UserID, first)
-		}
-		lines[user.UserID] = line
-		rows = append(rows, row{line, user})
-	}
-}
-
-// readRecord reads a record, and fails if it is not UTF-8: the request would not carry its bytes.
-func readRecord(r *csv.Reader) ([]string, error) {
-	cells, err := r.Read()
-	for i, cell := range cells {
-		if utf8.ValidString(cell) {
-			continue
-		}
-		line, _ := r.FieldPos(i)
-		line += strings.Count(cell[:invalidByte(cell)], "\n")
-		return nil, fmt.Errorf("line %d: not UTF-8: save the file as UTF-8", line)
-	}
-	return cells, err
-}
-
-// invalidByte returns where the first byte is that is not UTF-8.
-func invalidByte(text string) int {
-	for i, r := range text {
-		if r == utf8.RuneError && !strings.HasPrefix(text[i:], string(utf8.RuneError)) {
-			return i
-		}
-	}
-	return len(text)
-}
-
-func newUser(header, cells []string) zep.CreateUserRequest {
-	user := zep.CreateUserRequest{Metadata: zep.Metadata{}}
-	for i, cell := range cells {
-		switch header[i] {
-		case "user_id":
-			user.UserID = cell
-		case "email":
-			user.Email = cell
-		case "first_name":
-			user.FirstName = cell
-		case "last_name":
-			user.LastName = cell
-		default:
-			if cell != "" {
-				user.Metadata[header[i]] = cell
+		for _, user := range users {
+			if row := byID[user.UserID]; row != nil && hasRow(user, row) {
+				c.unchanged[user.UserID] = true
+			}
+			if len(c.unchanged) == 0 {
+				c.after = user.ID
 			}
 		}
+		c.users += len(users)
+		p.walked(c.users, users[len(users)-1].ID)
 	}
-	return user
+	return c, nil
 }
 
-// importers is the number of goroutines that import. They share one Client.
-const importers = 8
+// hasRow reports whether an update with the row would change nothing. The server merges, so a user
+// may have more than the row.
+func hasRow(user *zep.User, row *zep.CreateUserRequest) bool {
+	merged := maps.Clone(user.Metadata)
+	maps.Copy(merged, row.Metadata)
+	return (row.Email == "" || row.Email == user.Email) &&
+		(row.FirstName == "" || row.FirstName == user.FirstName) &&
+		(row.LastName == "" || row.LastName == user.LastName) &&
+		reflect.DeepEqual(merged, user.Metadata)
+}
 
 // imported is the outcome of an import, by user id.
 type imported struct {
-	mu             sync.Mutex
-	added, updated []string
-	refused        []error
+	added     []string
+	updated   map[string]int64 // the users' IDs
+	unchanged map[string]bool
+	refused   []error
 }
 
-// importUsers adds or updates the users of all rows. A row that is refused is noted and skipped.
-// Any other error ends the import, since the next rows would fail too.
-func importUsers(ctx context.Context, client *zep.Client, rows []row) (*imported, error) {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	todo := make(chan row)
-	done := &imported{}
-	var group sync.WaitGroup
-	for range importers {
-		group.Add(1)
-		go func() {
-			defer group.Done()
-			for row := range todo {
-				if err := done.put(ctx, client, row); err != nil {
-					stop(fmt.Errorf("line %d: %w", row.line, err))
-				}
-			}
-		}()
-	}
+// importUsers adds or updates the users of all rows but the unchanged ones, by several workers,
+// which share one Client. A row that is refused is noted and skipped. Any other error ends the
+// import, since the next rows would fail too.
+func importUsers(
+	ctx context.Context, client *zep.Client, rows []row, unchanged map[string]bool, s settings,
+) (*imported, error) {
+	done := &imported{updated: map[string]int64{}, unchanged: unchanged}
+	p := s.newProgress("importing", len(rows))
+	defer p.end()
+	p.add(len(unchanged))
+	var mu sync.Mutex // of done
+	workers, ctx := errgroup.WithContext(ctx)
+	workers.SetLimit(s.workers)
 	for _, row := range rows {
 		if ctx.Err() != nil {
 			break
 		}
-		todo <- row
+		if unchanged[row.user.UserID] {
+			continue
+		}
+		workers.Go(func() error { // waits for a worker that is free
+			user, added, err := put(ctx, client, &row.user)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err != nil && !isRefused(err):
+				return fmt.Errorf("line %d: %w", row.line, err)
+			case err != nil:
+				done.refused = append(done.refused, fmt.Errorf("line %d: %w", row.line, err))
+			case added:
+				done.added = append(done.added, user.UserID)
+			default:
+				done.updated[user.UserID] = user.ID
+			}
+			p.add(1)
+			return nil
+		})
 	}
-	close(todo)
-	group.Wait()
-	return done, context.Cause(ctx)
+	err := workers.Wait()
+	return done, err
 }
 
-// put adds the user of a row, or updates one that exists.
-func (d *imported) put(ctx context.Context, client *zep.Client, row row) error {
-	_, err := client.User.Add(ctx, &row.user)
-	list := &d.added
-	if errors.Is(err, zep.ErrAlreadyExists) {
-		update := zep.UpdateUserRequest(row.user)
-		_, err = client.User.Update(ctx, &update)
-		list = &d.updated
+// put adds a user, or updates one that exists.
+func put(
+	ctx context.Context, client *zep.Client, req *zep.CreateUserRequest,
+) (user *zep.User, added bool, err error) {
+	user, err = client.User.Add(ctx, req)
+	if !errors.Is(err, zep.ErrAlreadyExists) {
+		return user, true, err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	switch {
-	case errors.Is(err, zep.ErrInvalidID),
-		errors.Is(err, zep.ErrBadRequest),
-		errors.Is(err, zep.ErrTooLarge):
-		d.refused = append(d.refused, fmt.Errorf("line %d: %w", row.line, err))
-	case err != nil:
-		return err
-	default:
-		*list = append(*list, row.user.UserID)
+	update := zep.UpdateUserRequest(*req)
+	user, err = client.User.Update(ctx, &update)
+	return user, false, err
+}
+
+// isRefused reports whether an error is about one row, so that others may succeed.
+func isRefused(err error) bool {
+	return errors.Is(err, zep.ErrInvalidID) ||
+		errors.Is(err, zep.ErrBadRequest) ||
+		errors.Is(err, zep.ErrTooLarge)
+}
+
+// print prints what became of the rows.
+func (d *imported) print(w io.Writer, rows int) {
+	fmt.Fprintf(w, "Imported %d rows: %d users added, %d updated, %d unchanged, %d refused.\n",
+		rows, len(d.added), len(d.updated), len(d.unchanged), len(d.refused))
+	for _, refused := range d.refused {
+		fmt.Fprintf(w, "  %v\n", refused)
 	}
-	return nil
+}
+
+// after returns the ids of the users that stand after an ID: a walk that begins there yields each
+// of them once.
+func (d *imported) after(id int64) []string {
+	ids := slices.Concat(d.added, slices.Collect(maps.Keys(d.unchanged)))
+	for userID, rowID := range d.updated {
+		if rowID > id {
+			ids = append(ids, userID)
+		}
+	}
+	return ids
 }

@@ -7,10 +7,12 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -51,15 +53,29 @@ func newClient(t *testing.T) (*zep.Client, *zeptest.Server) {
 	return client, server
 }
 
+// chunksOf returns the settings of most tests.
+func chunksOf(users int) settings {
+	return settings{chunk: users, workers: 16, progress: io.Discard}
+}
+
+// try runs the job, and returns its output and progress.
+func try(t *testing.T, client *zep.Client, s settings) (out, progress string, err error) {
+	t.Helper()
+	var w, p bytes.Buffer
+	s.progress = &p
+	err = job(context.Background(), &w, client, s)
+	return w.String(), p.String(), err
+}
+
 func TestRun(t *testing.T) {
 	t.Parallel()
 	rows := cells(t)
 	require.GreaterOrEqual(t, len(rows), 1000)
 	var out bytes.Buffer
-	require.NoError(t, run(context.Background(), &out, settings{chunk: 100}))
+	require.NoError(t, run(context.Background(), &out, chunksOf(100)))
 	got := out.String()
-	assert.Contains(t, got,
-		fmt.Sprintf("Imported %d rows: %[1]d users added, 0 updated, 0 refused.\n", len(rows)))
+	assert.Contains(t, got, fmt.Sprintf(
+		"Imported %d rows: %[1]d users added, 0 updated, 0 unchanged, 0 refused.\n", len(rows)))
 	assert.Contains(t, got,
 		fmt.Sprintf("Walked %d users in %d chunks of at most 100: %[1]d of the file.\n",
 			len(rows), (len(rows)+99)/100))
@@ -84,10 +100,16 @@ func TestRun(t *testing.T) {
 func TestImport_EveryCell(t *testing.T) {
 	t.Parallel()
 	client, _ := newClient(t)
-	require.NoError(t, job(context.Background(), io.Discard, client, settings{chunk: 500}))
+	require.NoError(t, job(context.Background(), io.Discard, client, chunksOf(500)))
+	requireEveryCell(t, client)
+}
+
+func requireEveryCell(t *testing.T, client *zep.Client) {
+	t.Helper()
 	users := map[string]*zep.User{}
 	for user, err := range client.User.All(context.Background()) {
 		require.NoError(t, err)
+		require.Nil(t, users[user.UserID], "twice: %s", user.UserID)
 		users[user.UserID] = user
 	}
 	rows := cells(t)
@@ -104,34 +126,150 @@ func TestImport_EveryCell(t *testing.T) {
 	}
 }
 
-// TestJob_OtherUsers imports three times into a server with other users, some of them deleted.
+// TestJob_OtherUsers imports into a server with other users, some of them deleted.
 func TestJob_OtherUsers(t *testing.T) {
 	t.Parallel()
 	client, server := newClient(t)
 	const rows = 200
-	file := firstUsers(t)
 	require.NoError(t, server.SeedUsers(300, func(i int) zep.CreateUserRequest {
 		return zep.CreateUserRequest{UserID: fmt.Sprint("stranger ", i)}
 	}))
 	for i := range 250 {
 		require.NoError(t, client.User.Delete(context.Background(), fmt.Sprint("stranger ", i)))
 	}
+	s := chunksOf(64)
+	s.file = firstUsers(t)
+	changed := s
+	changed.file = filepath.Join(t.TempDir(), "changed.csv")
+	text, err := os.ReadFile(s.file)
+	require.NoError(t, err)
+	text = bytes.ReplaceAll(text, []byte(",free,"), []byte(",trial,"))
+	free := bytes.Count(text, []byte(",trial,"))
+	require.NoError(t, os.WriteFile(changed.file, text, 0o600))
+	noneAdded := s
+	noneAdded.delete = true
 	for _, test := range []struct {
-		delete         bool
-		added, updated int
+		settings
+		found, added, updated int
 	}{
-		{added: rows},
-		{updated: rows},
-		{updated: rows, delete: true}, // this run added no user
+		{settings: s, added: rows},
+		{settings: s, found: rows},
+		{settings: changed, found: rows - free, updated: free},
+		{settings: changed, found: rows},
+		{settings: noneAdded, found: rows - free, updated: free},
 	} {
-		var out bytes.Buffer
-		s := settings{file: file, chunk: 64, delete: test.delete}
-		require.NoError(t, job(context.Background(), &out, client, s))
-		assert.Contains(t, out.String(),
-			fmt.Sprintf("%d users added, %d updated, 0 refused.", test.added, test.updated))
-		assert.Contains(t, out.String(), fmt.Sprintf("Walked %d users in", rows+50))
+		out, _, err := try(t, client, test.settings)
+		require.NoError(t, err)
+		assert.Contains(t, out, fmt.Sprintf("server: %d of 200 rows need no import.", test.found))
+		assert.Contains(t, out, fmt.Sprintf("%d users added, %d updated, %d unchanged, 0 refused.",
+			test.added, test.updated, test.found))
+		assert.Contains(t, out, fmt.Sprintf("Walked %d users in", rows+50))
 		assert.Len(t, list(t, client), rows+50)
 	}
+}
+
+// TestJob_Unchanged looks at what counts as a row that the server has.
+func TestJob_Unchanged(t *testing.T) {
+	t.Parallel()
+	row := "jane,jane@example.com,Jane,,pro,2\n"
+	same := zep.CreateUserRequest{
+		UserID:    "jane",
+		Email:     "jane@example.com",
+		FirstName: "Jane",
+		LastName:  "Doe", // which the row does not have
+		Metadata:  zep.Metadata{"plan": "pro", "cats": "2", "dogs": "1"},
+	}
+	for name, test := range map[string]struct {
+		change func(*zep.CreateUserRequest)
+		found  int
+	}{
+		"same":          {func(*zep.CreateUserRequest) {}, 1},
+		"email":         {func(user *zep.CreateUserRequest) { user.Email = "other" }, 0},
+		"first name":    {func(user *zep.CreateUserRequest) { user.FirstName = "" }, 0},
+		"no metadata":   {func(user *zep.CreateUserRequest) { user.Metadata = nil }, 0},
+		"plan":          {func(user *zep.CreateUserRequest) { user.Metadata["plan"] = "free" }, 0},
+		"another type":  {func(user *zep.CreateUserRequest) { user.Metadata["cats"] = 2 }, 0},
+		"missing":       {func(user *zep.CreateUserRequest) { delete(user.Metadata, "plan") }, 0},
+		"another user":  {func(user *zep.CreateUserRequest) { user.UserID = "joe" }, 0},
+		"more metadata": {func(user *zep.CreateUserRequest) { user.Metadata["fish"] = "3" }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, _ := newClient(t)
+			user := same
+			user.Metadata = maps.Clone(same.Metadata)
+			test.change(&user)
+			_, err := client.User.Add(context.Background(), &user)
+			require.NoError(t, err)
+			s := chunksOf(10)
+			s.file = filepath.Join(t.TempDir(), "users.csv")
+			text := "user_id,email,first_name,last_name,plan,cats\n" + row
+			require.NoError(t, os.WriteFile(s.file, []byte(text), 0o600))
+			out, _, err := try(t, client, s)
+			require.NoError(t, err)
+			assert.Contains(t, out, fmt.Sprintf("server: %d of 1 rows need no import.", test.found))
+			out, _, err = try(t, client, s)
+			require.NoError(t, err)
+			assert.Contains(t, out, "1 of 1 rows need no import.", "after the import")
+		})
+	}
+}
+
+// TestJob_After checks that walks begin after the ID, and that updated users before it are not
+// missed.
+func TestJob_After(t *testing.T) {
+	t.Parallel()
+	client, server := newClient(t)
+	require.NoError(t, server.SeedUsers(300, func(i int) zep.CreateUserRequest {
+		return zep.CreateUserRequest{UserID: fmt.Sprint("stranger ", i)}
+	}))
+	_, err := client.User.Add(context.Background(), &zep.CreateUserRequest{UserID: cells(t)[7][0]})
+	require.NoError(t, err)
+	s := chunksOf(100)
+	s.file, s.after = firstUsers(t), 301
+	for _, want := range []string{
+		"Found 0 users on the server: 0 of 200 rows need no import.\n" +
+			"If this run is killed, -after 301 continues it.\n" +
+			"Imported 200 rows: 199 users added, 1 updated, 0 unchanged, 0 refused.\n",
+		"Found 199 users on the server: 199 of 200 rows need no import.\n" +
+			"If this run is killed, -after 301 continues it.\n" +
+			"Imported 200 rows: 0 users added, 1 updated, 199 unchanged, 0 refused.\n",
+	} {
+		out, _, err := try(t, client, s)
+		require.NoError(t, err)
+		assert.True(t, strings.HasPrefix(out, want), out)
+		assert.Contains(t, out, "Walked 199 users in 2 chunks of at most 100: 199 of the file.\n")
+	}
+
+	s.after = 0
+	out, _, err := try(t, client, s)
+	require.NoError(t, err)
+	assert.Contains(t, out, "500 users on the server: 200 of 200 rows need no import.\n"+
+		"If this run is killed, -after 300 continues it.\n", "the updated user comes after 300")
+
+	s.after = -1
+	_, _, err = try(t, client, s)
+	require.ErrorIs(t, err, zep.ErrBadRequest)
+}
+
+// TestJob_Walk walks in two parts: the second begins where the progress of the first ends.
+func TestJob_Walk(t *testing.T) {
+	t.Parallel()
+	client, server := newClient(t)
+	require.NoError(t, job(context.Background(), io.Discard, client, chunksOf(100)))
+	s := chunksOf(100)
+	s.walk = true
+	requests := server.Requests()
+	out, progress, err := try(t, client, s)
+	require.NoError(t, err)
+	assert.True(t, strings.HasPrefix(out, "Walked 1235 users in 13 chunks"), out)
+	assert.Equal(t, "walking: 500 users, up to id 500\nwalking: 1000 users, up to id 1000\n",
+		progress)
+	assert.Equal(t, 14, server.Requests()-requests, "13 chunks and an empty one")
+	s.after = 1000
+	out, _, err = try(t, client, s)
+	require.NoError(t, err)
+	assert.True(t, strings.HasPrefix(out, "Walked 235 users in 3 chunks"), out)
 }
 
 func TestJob_Delete(t *testing.T) {
@@ -139,10 +277,11 @@ func TestJob_Delete(t *testing.T) {
 	client, _ := newClient(t)
 	_, err := client.User.Add(context.Background(), &zep.CreateUserRequest{UserID: cells(t)[0][0]})
 	require.NoError(t, err)
-	var out bytes.Buffer
-	s := settings{file: firstUsers(t), chunk: 1000, delete: true}
-	require.NoError(t, job(context.Background(), &out, client, s))
-	assert.Contains(t, out.String(), "1 updated")
+	s := chunksOf(1000)
+	s.file, s.delete = firstUsers(t), true
+	out, _, err := try(t, client, s)
+	require.NoError(t, err)
+	assert.Contains(t, out, "1 updated")
 	assert.Len(t, list(t, client), 1)
 }
 
@@ -151,7 +290,7 @@ func TestJob_Files(t *testing.T) {
 	for _, test := range []struct{ name, file, want string }{
 		{
 			"refused row", "user_id,plan\na/b,free\njane,pro\n",
-			"1 users added, 0 updated, 1 refused.\n  line 2: zep: invalid id",
+			"1 users added, 0 updated, 0 unchanged, 1 refused.\n  line 2: zep: invalid id",
 		},
 		{"no other column", "user_id\njane\n", "1 users added"},
 		{"quoted cells", "user_id,note\n\"a, b\",\"x\ny\"\n", "1 users added"},
@@ -170,21 +309,26 @@ func TestJob_Files(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			client, _ := newClient(t)
-			file := filepath.Join(t.TempDir(), "users.csv")
-			require.NoError(t, os.WriteFile(file, []byte(test.file), 0o600))
-			var out bytes.Buffer
-			err := job(context.Background(), &out, client, settings{file: file, chunk: 10})
+			s := chunksOf(10)
+			s.file = filepath.Join(t.TempDir(), "users.csv")
+			require.NoError(t, os.WriteFile(s.file, []byte(test.file), 0o600))
+			out, _, err := try(t, client, s)
 			if err != nil {
-				fmt.Fprint(&out, err)
+				out += err.Error()
 			}
-			assert.Contains(t, out.String(), test.want)
+			assert.Contains(t, out, test.want)
 		})
 	}
 	client, _ := newClient(t)
-	err := job(context.Background(), io.Discard, client, settings{file: "nowhere.csv", chunk: 10})
+	s := chunksOf(10)
+	s.file = "nowhere.csv"
+	_, _, err := try(t, client, s)
 	assert.ErrorIs(t, err, os.ErrNotExist)
-	err = job(context.Background(), io.Discard, client, settings{})
+	_, _, err = try(t, client, chunksOf(0))
 	assert.ErrorContains(t, err, "-chunk is 0, must be at least 1")
+	s.workers = 0
+	_, _, err = try(t, client, s)
+	assert.ErrorContains(t, err, "-workers is 0, must be at least 1")
 }
 
 // TestImport_ServerDown checks that the import does not try every row on a server that fails.
@@ -192,12 +336,30 @@ func TestImport_ServerDown(t *testing.T) {
 	t.Parallel()
 	client, server := newClient(t)
 	server.Inject(zeptest.Fault{Method: "POST", Status: 500, Times: -1})
-	var out bytes.Buffer
-	err := job(context.Background(), &out, client, settings{chunk: 100})
+	s := chunksOf(100)
+	out, _, err := try(t, client, s)
 	require.ErrorIs(t, err, zep.ErrServer)
 	assert.True(t, strings.HasPrefix(err.Error(), "line "), err)
-	assert.Contains(t, out.String(), "0 users added")
-	assert.Less(t, server.Requests(), 10*importers)
+	assert.Contains(t, out, "0 users added")
+	assert.Less(t, server.Requests(), 10*s.workers)
+}
+
+// TestImport_LostResponses checks that a user whose add was not answered is added once.
+func TestImport_LostResponses(t *testing.T) {
+	t.Parallel()
+	_, server := newClient(t)
+	client, err := server.Client(zep.WithBackoff(0, 0), zep.WithMaxAttempts(101))
+	require.NoError(t, err)
+	server.Inject(
+		zeptest.Fault{Method: "POST", Cut: true, Apply: true, Times: 50},
+		zeptest.Fault{Method: "POST", Cut: true, Times: 50},
+	)
+	s := chunksOf(100)
+	s.file = firstUsers(t)
+	out, _, err := try(t, client, s)
+	require.NoError(t, err)
+	assert.Contains(t, out, "200 users added, 0 updated, 0 unchanged, 0 refused.")
+	assert.Len(t, list(t, client), 200)
 }
 
 func list(t *testing.T, client *zep.Client) []*zep.User {
@@ -205,4 +367,43 @@ func list(t *testing.T, client *zep.Client) []*zep.User {
 	users, err := client.User.List(context.Background(), nil)
 	require.NoError(t, err)
 	return users
+}
+
+// TestREADME runs what the README shows.
+func TestREADME(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	_, shown, found := strings.Cut(string(text), "with the program -->\n```\n$ chunked\n")
+	require.True(t, found)
+	shown, _, _ = strings.Cut(shown, "```")
+	first, second, found := strings.Cut(shown, "Killed\n$ chunked -after 1000\n")
+	require.True(t, found)
+
+	client, server := newClient(t)
+	require.NoError(t, server.SeedUsers(1000, func(i int) zep.CreateUserRequest {
+		return zep.CreateUserRequest{UserID: fmt.Sprint("stranger ", i)}
+	}))
+	server.Inject(
+		zeptest.Fault{Method: "POST", Times: 400, Delay: time.Nanosecond},
+		zeptest.Fault{Method: "POST", Times: 16, Delay: time.Hour},
+	)
+	var out bytes.Buffer
+	s := chunksOf(100)
+	s.progress = &out
+	ctx, kill := context.WithCancel(context.Background())
+	defer kill()
+	ended := make(chan error, 1)
+	go func() { ended <- job(ctx, &out, client, s) }()
+	const walk = 1000/100 + 1
+	require.Eventually(t, func() bool { return server.Requests() == walk+400+16 },
+		time.Minute, time.Millisecond)
+	kill()
+	require.ErrorIs(t, <-ended, context.Canceled)
+	assert.True(t, strings.HasPrefix(out.String(), first), out.String())
+
+	out.Reset()
+	s.after = 1000
+	require.NoError(t, job(context.Background(), &out, client, s))
+	assert.Equal(t, second, out.String())
 }

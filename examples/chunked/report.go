@@ -11,21 +11,23 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// report is the result of a walk over all users.
+// report is the result of a walk over the users.
 type report struct {
 	users, chunks int
 	times         map[string]int            // by user id: how often the walk yielded it
 	plans         map[string]map[string]int // by country and plan: the number of users
 }
 
-// walk walks all users of the server in chunks and counts those of the file.
-func walk(ctx context.Context, client *zep.Client, rows []row, chunk int) (*report, error) {
+// walk walks the users of the server in chunks and counts those of the file.
+func walk(ctx context.Context, client *zep.Client, rows []row, s settings) (*report, error) {
 	inFile := map[string]bool{}
 	for _, row := range rows {
 		inFile[row.user.UserID] = true
 	}
 	r := &report{times: map[string]int{}, plans: map[string]map[string]int{}}
-	for users, err := range client.User.ListChunked(ctx, chunk) {
+	p := s.newProgress("walking", -1)
+	defer p.end()
+	for users, err := range client.User.ListChunked(ctx, s.chunk, zep.After(s.after)) {
 		if err != nil {
 			return nil, err
 		}
@@ -39,6 +41,7 @@ func walk(ctx context.Context, client *zep.Client, rows []row, chunk int) (*repo
 				return nil, err
 			}
 		}
+		p.walked(r.users, users[len(users)-1].ID)
 	}
 	return r, nil
 }

@@ -234,13 +234,13 @@ func TestFragments(t *testing.T) {
 
 	prints := map[string][]string{ // some of what the fragments print
 		"README.md": {
-			"map[address:map[city:Bergen country:NO] plan:pro]",
 			"assistant Try Moby-Dick.",
 			"It is not down in any map; true places never are.",
 		},
 		"docs/guide.md": {
 			"Jane Oslo",
 			"jane-books",
+			"found map[closed:true topic:books]",
 			"assistant Try Moby-Dick.",
 			"It is not down in any map; true places never are.",
 		},

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/zep-go/zep"
 )
 
 // TestReadme_Length keeps the README a first page. Details have pages of their own in docs/.
@@ -120,6 +123,85 @@ func TestGuaranteeTable(t *testing.T) {
 	for _, guarantee := range guarantees {
 		assert.Contains(t, guarantee[2], "`Test", guarantee[0])
 	}
+}
+
+// TestCallTable compares the table of calls in the README with the API: the calls exist, every
+// method of the client and of its services is in it, and once.
+func TestCallTable(t *testing.T) {
+	t.Parallel()
+	_, table, found := strings.Cut(read(t, "README.md"), "\n| what you want | call |\n")
+	require.True(t, found)
+	table, _, _ = strings.Cut(table, "\n\n")
+	names := exported(t)
+	var listed []string
+	for _, row := range strings.Split(table, "\n")[1:] {
+		cells := strings.Split(strings.Trim(row, "| "), " | ")
+		require.Len(t, cells, 2, row)
+		for _, call := range strings.Split(cells[1], ", ") {
+			name, isCode := strings.CutPrefix(strings.TrimSuffix(call, "`"), "`")
+			assert.True(t, isCode && names[name], "there is no %s: %s", call, row)
+			if strings.HasPrefix(name, "client.") {
+				listed = append(listed, name)
+			}
+		}
+	}
+	var calls []string
+	for name := range names {
+		_, isField := clientFields[name]
+		if strings.HasPrefix(name, "client.") && !isField && name != "client.String" {
+			calls = append(calls, name)
+		}
+	}
+	assert.ElementsMatch(t, calls, listed)
+}
+
+// clientFields are the services: "client.User".
+var clientFields = func() map[string]reflect.Type {
+	fields := map[string]reflect.Type{}
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[zep.Client]()) {
+		if field.IsExported() {
+			fields["client."+field.Name] = field.Type
+		}
+	}
+	return fields
+}()
+
+// exported returns what a user of package zep can write: "zep.User", "client.User",
+// "client.User.Get" and "client.Health".
+func exported(t *testing.T) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	api := regexp.MustCompile(`(?m)^pkg github.com/zep-go/zep, (?:const|func|type|var) (\w+)`)
+	for _, match := range api.FindAllStringSubmatch(read(t, "api/zep.txt"), -1) {
+		names["zep."+match[1]] = true
+	}
+	methods := func(of string, receiver reflect.Type) {
+		names[of] = true
+		for i := range receiver.NumMethod() {
+			names[of+"."+receiver.Method(i).Name] = true
+		}
+	}
+	methods("client", reflect.TypeFor[*zep.Client]())
+	for name, service := range clientFields {
+		methods(name, service)
+	}
+	delete(names, "client")
+	return names
+}
+
+// TestNames_API requires that everything exists that the documents name of package zep.
+func TestNames_API(t *testing.T) {
+	t.Parallel()
+	names := exported(t)
+	named := regexp.MustCompile("`((?:zep|client)(?:\\.[A-Z]\\w+)+)")
+	found := 0
+	for _, document := range documents(t) {
+		for _, match := range named.FindAllStringSubmatch(read(t, document), -1) {
+			assert.True(t, names[match[1]], "%s: there is no %s", document, match[1])
+			found++
+		}
+	}
+	assert.Greater(t, found, 50)
 }
 
 // TestNames requires that every test and example exists that the documents name.
