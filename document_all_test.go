@@ -450,7 +450,7 @@ func TestDocumentAll_Timeout(t *testing.T) {
 			}
 			_, _ = io.WriteString(w, "["+docJSON(1)+",")
 			hang(w, r)
-		}, WithAttemptTimeout(500*time.Millisecond))
+		}, WithAttemptTimeout(2*time.Second))
 		t.Cleanup(c.CloseIdleConnections)
 		got, err := collectDocs(c)
 		require.NoError(t, err)
@@ -547,7 +547,7 @@ func TestDocumentAll_Gzip(t *testing.T) {
 
 // TestDocumentAll_LiveHeap is not parallel: it measures the heap. bench/ has a larger collection.
 func TestDocumentAll_LiveHeap(t *testing.T) {
-	const n, most = 20_000, 4 << 20 // the response has 20 MB, and its decoded documents more
+	const n, most = 20_000, 8 << 20 // the response has 20 MB, and its decoded documents more
 	c := docServer(t, func(w http.ResponseWriter, _ *http.Request) {
 		document := strings.Replace(docJSON(0), "document 0", strings.Repeat("x", 1000), 1)
 		for i := range n {
