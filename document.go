@@ -107,8 +107,8 @@ func (s *DocumentService) GetByIDs(
 // collection yields nothing, and one that does not exist [ErrNotFound].
 //
 // All is one request, and decodes its response while it comes. It holds one document at a time, of
-// at most 256 MiB as JSON, and up to 40 bytes for each document that it has yielded. The server
-// loads the whole collection before it answers.
+// at most 256 MiB as JSON, and up to 40 bytes (80 with Go 1.23) for each document that it has
+// yielded. The server loads the whole collection before it answers.
 //
 // If the response breaks off, All asks for it again, and leaves out the documents that it has
 // yielded, by their UUIDs: the order may be another. A document that exists throughout the walk is
