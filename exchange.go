@@ -231,6 +231,9 @@ func (x *exchange) finishAttempt(o outcome, err *Error) {
 		x.maybeExecuted = x.maybeExecuted || o == ambiguous || x.attempt.status == 0 && trace.sent()
 		err.maybeExecuted = x.maybeExecuted
 		err.maybeLocked = x.update.metadata && x.mayBeLocked()
+		if o == ambiguous && !x.update.finish {
+			trace.closeConn() // so that a server that notices stops
+		}
 	}
 	x.logAttempt()
 }

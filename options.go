@@ -556,6 +556,9 @@ func newTransport() *http.Transport {
 	t.MaxIdleConns = 0
 	t.MaxIdleConnsPerHost = 256
 	t.MaxResponseHeaderBytes = 1 << 20
+	if t.DialContext != nil { // js/wasm has no dialer
+		t.DialContext = counted(t.DialContext)
+	}
 	checkHTTP2(t)
 	return t
 }
