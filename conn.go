@@ -69,9 +69,9 @@ func countedBelow(c net.Conn) *conn {
 	}
 }
 
-// begin says that a request follows, on a connection that was used before if it is reused. It
-// returns the number of bytes before the request, and false over HTTP/2.
-func (c *conn) begin(reused bool) (start int64, ok bool) {
+// begin says that a request follows, and whether to ask before its first byte if the other side has
+// closed the connection. It returns the number of bytes before the request, and false over HTTP/2.
+func (c *conn) begin(ask bool) (start int64, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.http2 {
@@ -79,7 +79,7 @@ func (c *conn) begin(reused bool) (start int64, ok bool) {
 	}
 	c.http1, c.answered = true, false
 	c.start, c.sent = c.written, c.written
-	c.ask = reused && c.peerClosed != nil
+	c.ask = ask && c.peerClosed != nil
 	return c.start, true
 }
 

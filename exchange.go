@@ -148,7 +148,7 @@ func (x *exchange) startAttempt(req *http.Request) *http.Request {
 		number: x.attempt.number + 1,
 		start:  x.client.now(),
 		cancel: cancel,
-		trace:  &sendTrace{cancel: cancel},
+		trace:  &sendTrace{cancel: cancel, write: x.resend != readOnly},
 	}
 	if http1 := x.client.onlyHTTP1(); !http1 || x.resend != readOnly {
 		ctx = x.attempt.trace.with(ctx, !http1)

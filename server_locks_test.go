@@ -56,7 +56,7 @@ func updateAll(c *zep.Client, records int) (failed []error) {
 					_, err = c.User.Update(ctx, &zep.UpdateUserRequest{UserID: "u" + id, Metadata: metadata})
 				} else {
 					req := &zep.UpdateSessionRequest{SessionID: "s" + id, Metadata: metadata}
-					_, err = c.Session.Update(ctx, req, zep.RequestTimeout(2*time.Second))
+					_, err = c.Session.Update(ctx, req, zep.RequestTimeout(20*time.Second))
 				}
 				if err != nil {
 					mu.Lock()
