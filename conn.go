@@ -69,8 +69,9 @@ func countedBelow(c net.Conn) *conn {
 	}
 }
 
-// begin says that a request follows, and whether to ask before its first byte if the other side has
-// closed the connection. It returns the number of bytes before the request, and false over HTTP/2.
+// begin says that a request follows, and whether to ask before its first byte if the other side
+// has closed the connection. It returns the number of bytes before the request, and false over
+// HTTP/2.
 func (c *conn) begin(ask bool) (start int64, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -21,8 +21,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// deafConn can be made deaf: then it hears nothing of the server until the next byte is written, as
-// if that happened at the same time.
+// deafConn can be made deaf: then it hears nothing of the server until the next byte is written,
+// as if that happened at the same time.
 type deafConn struct {
 	*net.TCPConn
 	deaf  atomic.Bool
@@ -261,8 +261,8 @@ func awaitEnd(t *testing.T, ended chan struct{}) {
 }
 
 // TestConn_OthersNotCut makes calls of several kinds over few connections, of which every third
-// write is answered by a proxy. Its connection may be in the hands of another call by then, of this
-// client or of another that shares the transport: none of them fails.
+// write is answered by a proxy. Its connection may be in the hands of another call by then, of
+// this client or of another that shares the transport: none of them fails.
 func TestConn_OthersNotCut(t *testing.T) {
 	t.Parallel()
 	const workers, rounds = 16, 40
@@ -325,8 +325,8 @@ func traced(t *testing.T, texts ...string) step {
 	}
 }
 
-// TestConn_NothingSent checks what an attempt proves of which the connections took nothing, whatever
-// net/http reports. A middleware may have sent the request before.
+// TestConn_NothingSent checks what an attempt proves if the connections took nothing of it,
+// whatever net/http reports. A middleware may have sent the request before.
 func TestConn_NothingSent(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -363,7 +363,7 @@ func pipe(t *testing.T) (*conn, net.Conn) {
 	return countedBelow(counting), server
 }
 
-// TestConn_RefusesAfterEnd checks that nothing is written late of a request that counts as not sent.
+// TestConn_RefusesAfterEnd checks that nothing is written late of a request that was not sent.
 func TestConn_RefusesAfterEnd(t *testing.T) {
 	t.Parallel()
 	c, _ := pipe(t)
@@ -375,8 +375,8 @@ func TestConn_RefusesAfterEnd(t *testing.T) {
 	assert.Zero(t, n)
 }
 
-// TestConn_EndsItsOwnRequest checks that the end of a request leaves the connection alone while the
-// response of a later one is read.
+// TestConn_EndsItsOwnRequest checks that the end of a request leaves the connection alone while
+// the response of a later one is read.
 func TestConn_EndsItsOwnRequest(t *testing.T) {
 	t.Parallel()
 	for name, traced := range map[string]bool{"traced": true, "not traced": false} {
