@@ -382,7 +382,10 @@ func WithMiddleware(middleware func(http.RoundTripper) http.RoundTripper) Option
 
 // NewTransport returns a new transport like the one that a Client has by default, to change and to
 // hand to [WithHTTPClient]: with client certificates, for example. It is made for many concurrent
-// calls to one host, with proxies from the environment, HTTP/2 and TLS 1.2 or later.
+// calls to one host, with proxies from the environment, HTTP/2 and TLS 1.2 or later. The
+// connections of its DialContext tell the Client what of an HTTP/1 request was sent, so that fewer
+// writes are [ErrAmbiguous], and a response is read that comes before the end of its request.
+// Another DialContext, or another transport, does not: see docs/guarantees.md.
 func NewTransport() *http.Transport { return newTransport() }
 
 // WithConcurrentUpdates lets updates of one record go out side by side. By default a Client sends
@@ -600,6 +603,9 @@ func newTransport() *http.Transport {
 	t.MaxIdleConns = 0
 	t.MaxIdleConnsPerHost = 256
 	t.MaxResponseHeaderBytes = 1 << 20
+	if t.DialContext != nil { // js/wasm has no dialer
+		t.DialContext = counted(t.DialContext)
+	}
 	checkHTTP2(t)
 	return t
 }
