@@ -101,10 +101,10 @@ func decodeHealth(header http.Header, _ []byte) (*Health, error) {
 	return &Health{Version: header.Get("X-Zep-Version")}, nil
 }
 
-// WaitReady asks for the health of the server until it answers with success, and returns that; between
-// two requests it waits as between two attempts of a call. If the context ends first, the error has
-// the last request's, and matches that of the context. A context without an end can make it wait
-// forever.
+// WaitReady asks for the health of the server until it answers with success, and returns that;
+// between two requests it waits as between two attempts of a call. If the context ends first, the
+// error has the last request's, and matches that of the context. A context without an end can make
+// it wait forever.
 //
 // GET /healthz
 func (c *Client) WaitReady(ctx context.Context, opts ...RequestOption) (*Health, error) {
@@ -123,7 +123,8 @@ func (c *Client) WaitReady(ctx context.Context, opts ...RequestOption) (*Health,
 	}
 }
 
-// CloseIdleConnections closes the connections that no call uses, of the transport that the Client uses.
+// CloseIdleConnections closes the connections that no call uses, of the transport that the Client
+// uses.
 func (c *Client) CloseIdleConnections() {
 	(&http.Client{Transport: c.currentTransport()}).CloseIdleConnections()
 }
@@ -137,15 +138,15 @@ type RawCall struct {
 	Body   any        // for encoding/json; nil if there is none
 }
 
-// Do makes a call of any route that the other methods do not cover, with the escaping, the limits and
-// the errors of all calls. It stores the JSON of the answer in the value that into points to; if that is
-// nil, any success will do.
+// Do makes a call of any route that the other methods do not cover, with the escaping, the limits
+// and the errors of all calls. It stores the JSON of the answer in the value that into points to;
+// if that is nil, any success will do.
 //
-// A GET is tried as any call that reads. Any other call is sent once, unless [RequestMaxAttempts] says
-// more: then it is also repeated after an attempt whose outcome is unknown, which has to be safe. An
-// update is not queued. The error is [ErrBadRequest], before anything is sent, if the method or the
-// route is not one, or if the number of ids is not that of the route, and [ErrInvalidID] as
-// everywhere.
+// A GET is tried as any call that reads. Any other call is sent once, unless [RequestMaxAttempts]
+// says more: then it is also repeated after an attempt whose outcome is unknown, which has to be
+// safe. An update is not queued. The error is [ErrBadRequest], before anything is sent, if the
+// method or the route is not one, or if the number of ids is not that of the route, and
+// [ErrInvalidID] as everywhere.
 func (c *Client) Do(ctx context.Context, raw RawCall, into any, opts ...RequestOption) error {
 	err := raw.validate()
 	if err := c.precheck(opts, err); err != nil {
@@ -202,8 +203,8 @@ func (t roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// transportInUse looks up the transport for each attempt, so that a Transport that is set later, or a
-// mock in net/http, is used.
+// transportInUse looks up the transport for each attempt, so that a Transport that is set later, or
+// a mock in net/http, is used.
 type transportInUse struct{ client *Client }
 
 func (t transportInUse) RoundTrip(req *http.Request) (*http.Response, error) {

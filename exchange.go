@@ -183,7 +183,7 @@ func (x *exchange) startAttempt(req *http.Request) *http.Request {
 		number: x.attempt.number + 1,
 		start:  x.client.now(),
 		cancel: cancel,
-		trace:  &sendTrace{cancel: cancel},
+		trace:  &sendTrace{cancel: cancel, write: x.resend != readOnly},
 	}
 	if http1 := x.client.onlyHTTP1(); !http1 || x.resend != readOnly {
 		ctx = x.attempt.trace.with(ctx, !http1)
@@ -281,6 +281,9 @@ func (x *exchange) finishAttempt(o outcome, err *Error) {
 		x.maybeExecuted = x.maybeExecuted || o == ambiguous || x.attempt.status == 0 && trace.sent()
 		err.maybeExecuted = x.maybeExecuted
 		err.maybeLocked = x.update.metadata && x.mayBeLocked()
+		if o == ambiguous && !x.update.finish {
+			trace.closeConn() // so that a server that notices stops
+		}
 	}
 	x.logAttempt()
 }

@@ -86,3 +86,59 @@ func TestHTTP2_SilentConnection(t *testing.T) {
 	assert.GreaterOrEqual(t, connections.Load(), int32(2))
 	assert.Less(t, connections.Load(), int32(10))
 }
+
+// TestHTTP2_ConnectionNotClosed checks that the connection of an ambiguous attempt is kept over
+// HTTP/2: other calls share it.
+func TestHTTP2_ConnectionNotClosed(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(*httptest.Server, *http.Transport){
+		"TLS": func(server *httptest.Server, _ *http.Transport) {
+			server.EnableHTTP2 = true
+			server.StartTLS()
+		},
+		"no TLS": func(server *httptest.Server, transport *http.Transport) {
+			for _, p := range []**http.Protocols{&server.Config.Protocols, &transport.Protocols} {
+				*p = new(http.Protocols)
+				(*p).SetUnencryptedHTTP2(true)
+			}
+			server.Start()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var conns sync.Map
+			server := httptest.NewUnstartedServer(http.HandlerFunc(
+				func(w http.ResponseWriter, r *http.Request) {
+					assert.Equal(t, 2, r.ProtoMajor)
+					conns.Store(r.RemoteAddr, true)
+					if r.Header.Get("X-Answer") != "" {
+						w.WriteHeader(http.StatusBadGateway)
+					}
+					_, _ = io.WriteString(w, janeJSON)
+				}))
+			transport := NewTransport()
+			transport.TLSClientConfig.InsecureSkipVerify = true
+			start(server, transport)
+			t.Cleanup(server.Close)
+			t.Cleanup(transport.CloseIdleConnections)
+			c := clientOf(t, server.URL, WithHTTPClient(&http.Client{Transport: transport}))
+			require.NoError(t, writeNoRetry(context.Background(), c))
+			var group sync.WaitGroup
+			for range 8 {
+				group.Add(1)
+				go func() {
+					defer group.Done()
+					for range 20 {
+						err := writeNoRetry(context.Background(), c, RequestHeader("X-Answer", "502"))
+						assert.ErrorIs(t, err, ErrAmbiguous)
+						assert.NoError(t, writeNoRetry(context.Background(), c))
+					}
+				}()
+			}
+			group.Wait()
+			count := 0
+			conns.Range(func(any, any) bool { count++; return true })
+			assert.Equal(t, 1, count)
+		})
+	}
+}

@@ -142,27 +142,34 @@ func newConfig(opts []Option) (config, error) {
 	if wrong != nil {
 		return cfg, errors.New("zep: NewClient: " + oneLine(strings.Join(wrong, "; ")))
 	}
-	// The environment fills only what no option said, so that a variable that does not matter
-	// cannot fail.
-	if cfg.baseURL == nil {
+	if err := cfg.readEnvironment(); err != nil {
+		return cfg, fmt.Errorf("zep: NewClient: %w", err)
+	}
+	return cfg, nil
+}
+
+// readEnvironment fills only what no option said, so that a variable that does not matter cannot
+// fail.
+func (c *config) readEnvironment() error {
+	if c.baseURL == nil {
 		from, raw := envBaseURL, os.Getenv(envBaseURL)
 		if raw == "" {
 			from, raw = "default", defaultBaseURL
 		}
-		if err := WithBaseURL(raw)(&cfg); err != nil {
-			return cfg, fmt.Errorf("zep: NewClient: %s: %w", from, err)
+		if err := WithBaseURL(raw)(c); err != nil {
+			return fmt.Errorf("%s: %w", from, err)
 		}
 	}
-	if cfg.authorization == nil {
+	if c.authorization == nil {
 		key := ""
-		if cfg.token == nil {
+		if c.token == nil {
 			key = os.Getenv(envAPIKey)
 		}
-		if err := WithAPIKey(key)(&cfg); err != nil {
-			return cfg, fmt.Errorf("zep: NewClient: %s: %w", envAPIKey, err)
+		if err := WithAPIKey(key)(c); err != nil {
+			return fmt.Errorf("%s: %w", envAPIKey, err)
 		}
 	}
-	return cfg, nil
+	return nil
 }
 
 // defaultUserAgent names the version of this module in the program that it is built into.
@@ -330,10 +337,10 @@ func WithLogger(logger *slog.Logger) Option {
 	}
 }
 
-// WithAttemptTimeout bounds each attempt of a call: one over a connection that a load balancer dropped
-// silently takes the whole timeout of the call otherwise. An attempt that ran out of time is
-// ambiguous, as one whose response was lost; that of a metadata update is allowed to finish, and is
-// not repeated. It must be more than 0. Default: no bound but that of the call, [WithTimeout].
+// WithAttemptTimeout bounds each attempt of a call: one over a connection that a load balancer
+// dropped silently takes the whole timeout of the call otherwise. An attempt that ran out of time
+// is ambiguous, as one whose response was lost; that of a metadata update is allowed to finish, and
+// is not repeated. It must be more than 0. Default: no bound but that of the call, [WithTimeout].
 func WithAttemptTimeout(timeout time.Duration) Option {
 	return func(c *config) error {
 		c.attemptTimeout = timeout
@@ -341,10 +348,10 @@ func WithAttemptTimeout(timeout time.Duration) Option {
 	}
 }
 
-// WithHeader adds a header to every request, such as the credentials that a proxy asks for. It can be
-// given several times. A value of 8 characters or more is kept out of errors and captured responses
-// as the API key is; a shorter one is in many texts. The names that [RequestHeader] refuses are
-// refused, and Authorization, which [WithAPIKey] sets.
+// WithHeader adds a header to every request, such as the credentials that a proxy asks for. It can
+// be given several times. A value of 8 characters or more is kept out of errors and captured
+// responses as the API key is; a shorter one is in many texts. The names that [RequestHeader]
+// refuses are refused, and Authorization, which [WithAPIKey] sets.
 func WithHeader(key, value string) Option {
 	return func(c *config) error {
 		name, err := checkHeader("WithHeader", key, value)
@@ -359,10 +366,10 @@ func WithHeader(key, value string) Option {
 	}
 }
 
-// WithMiddleware wraps the transport that carries the requests: the Client's own, tuned one, or that of
-// the http.Client of [WithHTTPClient]. It is called once, by NewClient. Of several, the first is the
-// outermost. [CallFromContext] tells a middleware which call a request belongs to. A middleware sees
-// every attempt.
+// WithMiddleware wraps the transport that carries the requests: the Client's own, tuned one, or
+// that of the http.Client of [WithHTTPClient]. It is called once, by NewClient. Of several, the
+// first is the outermost. [CallFromContext] tells a middleware which call a request belongs to. A
+// middleware sees every attempt.
 func WithMiddleware(middleware func(http.RoundTripper) http.RoundTripper) Option {
 	return func(c *config) error {
 		if middleware == nil {
@@ -373,9 +380,12 @@ func WithMiddleware(middleware func(http.RoundTripper) http.RoundTripper) Option
 	}
 }
 
-// NewTransport returns a new transport like the one that a Client has by default, to change and to hand
-// to [WithHTTPClient]: with client certificates, for example. It is made for many concurrent calls to
-// one host, with proxies from the environment, HTTP/2 and TLS 1.2 or later.
+// NewTransport returns a new transport like the one that a Client has by default, to change and to
+// hand to [WithHTTPClient]: with client certificates, for example. It is made for many concurrent
+// calls to one host, with proxies from the environment, HTTP/2 and TLS 1.2 or later. The
+// connections of its DialContext tell the Client what of an HTTP/1 request was sent, so that fewer
+// writes are [ErrAmbiguous], and a response is read that comes before the end of its request.
+// Another DialContext, or another transport, does not: see docs/guarantees.md.
 func NewTransport() *http.Transport { return newTransport() }
 
 // WithConcurrentUpdates lets updates of one record go out side by side. By default a Client sends
@@ -436,8 +446,8 @@ func WithMaxRequestBytes(max int64) Option {
 }
 
 // RequestOption changes one call. Given to a walk (ListChunked, All, AllParallel), it goes for each
-// of its pages; [After] is for the walk. One that cannot be used is [ErrBadRequest], before anything
-// is sent.
+// of its pages; [After] is for the walk. One that cannot be used is [ErrBadRequest], before
+// anything is sent.
 type RequestOption func(*callOptions) error
 
 // callOptions are what request options set.
@@ -593,6 +603,9 @@ func newTransport() *http.Transport {
 	t.MaxIdleConns = 0
 	t.MaxIdleConnsPerHost = 256
 	t.MaxResponseHeaderBytes = 1 << 20
+	if t.DialContext != nil { // js/wasm has no dialer
+		t.DialContext = counted(t.DialContext)
+	}
 	checkHTTP2(t)
 	return t
 }

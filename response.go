@@ -33,6 +33,7 @@ const (
 // judgeFailure says what an attempt without a response proves.
 func (x *exchange) judgeFailure(err error) (outcome, *Error) {
 	err = x.stream.failure(err)
+	x.attempt.trace.closeConn() // from here on, nothing of the request is sent that was not
 	o := failureOutcome(err, x.attempt.trace)
 	if wrapped, ok := err.(*url.Error); ok { // of http.Client: it repeats the verb and the URL
 		err = wrapped.Err

@@ -89,6 +89,10 @@ func statusOutcome(status int) outcome {
 type sendTrace struct {
 	asked, connected, http2, began, cut, written, givenUp atomic.Bool
 
+	// refused says that no connection took anything of the request. written can be true then: the
+	// request was written to a buffer of net/http's.
+	refused atomic.Bool
+
 	// resent says that net/http was about to send the request again by itself. It does so
 	// whenever an HTTP/2 server resets the stream, executed or not, and as often as it does. An
 	// attempt is one request: cancel keeps it from that. Over HTTP/1, net/http sends a write
@@ -96,6 +100,10 @@ type sendTrace struct {
 	resent atomic.Bool
 	cancel context.CancelFunc
 	hooks  httptrace.ClientTrace
+
+	write bool                 // not of a read, which net/http repeats itself
+	conn  atomic.Pointer[conn] // over HTTP/1, with the tuned transport
+	start atomic.Int64         // bytes on it before the request
 }
 
 var errReset = errors.New("the server reset the HTTP/2 stream of the request")
@@ -115,7 +123,7 @@ func (t *sendTrace) with(ctx context.Context, fields bool) context.Context {
 }
 
 func (t *sendTrace) gotConn(info httptrace.GotConnInfo) {
-	t.connected.Store(true)
+	again := t.connected.Swap(true)
 	if t.http2.Load() && t.began.Load() {
 		t.resent.Store(true)
 		t.cancel() // HTTP/2 writes nothing once the context has ended
@@ -127,6 +135,16 @@ func (t *sendTrace) gotConn(info httptrace.GotConnInfo) {
 	}
 	if t.givenUp.Load() {
 		_ = info.Conn.Close()
+		return
+	}
+	last := t.conn.Load()
+	sentBefore := again && (last == nil || last.took(t.start.Load())) // a middleware repeats it
+	if c := countedBelow(info.Conn); c != nil {
+		start, ok := c.begin(t.write && info.Reused)
+		if ok && !sentBefore {
+			t.start.Store(start)
+			t.conn.Store(c)
+		}
 	}
 }
 
@@ -147,7 +165,15 @@ func (t *sendTrace) wroteRequest(info httptrace.WroteRequestInfo) {
 }
 
 // sent reports whether the request was written whole.
-func (t *sendTrace) sent() bool { return t.written.Load() }
+func (t *sendTrace) sent() bool { return t.written.Load() && !t.refused.Load() }
+
+// closeConn closes the connection of the request, unless another request follows on it.
+func (t *sendTrace) closeConn() {
+	if c := t.conn.Load(); c != nil && c.end(t.start.Load()) {
+		t.givenUp.Store(true) // no other connection takes it either
+		t.refused.Store(true)
+	}
+}
 
 // giveUp keeps a request from being written that has no connection yet, and reports whether it may
 // have one.
@@ -159,7 +185,7 @@ func (t *sendTrace) giveUp() bool {
 // unsent reports whether the trace proves that the request never was on a connection whole. A
 // transport that reports nothing proves nothing.
 func (t *sendTrace) unsent() bool {
-	return t.cut.Load() || t.asked.Load() && !t.connected.Load()
+	return t.refused.Load() || t.cut.Load() || t.asked.Load() && !t.connected.Load()
 }
 
 // failureOutcome says what an attempt without a response proves, by its error and its trace. A

@@ -117,7 +117,9 @@ type turn struct {
 
 // takeTurn waits until an update may be sent, until the context ends, or for the timeout. It
 // returns what the update waited for with an error.
-func (c *Client) takeTurn(ctx context.Context, u update, timeout time.Duration) (*turn, string, error) {
+func (c *Client) takeTurn(
+	ctx context.Context, u update, timeout time.Duration,
+) (*turn, string, error) {
 	deadline := time.Now().Add(timeout)
 	t := &turn{client: c, holders: 1, passed: true}
 	if err := c.updates.Acquire(ctx, deadline, &t.record, u.records); err != nil {

@@ -46,22 +46,13 @@ type mode struct {
 func (m *mode) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.active.Add(1)
 	defer m.active.Done()
-	label := r.Header.Get(Header)
-	if label == "" {
-		label = r.Method + " " + r.URL.Path
-	}
-	m.mu.Lock()
-	call := m.calls[label]
-	if call == nil {
-		call = &Call{Label: label}
-	}
-	m.mu.Unlock()
+	call := m.callOf(r)
 
 	call.mu.Lock()
 	n := call.count
 	call.mu.Unlock()
-	random := m.random("mode "+label, n)
-	if !m.begin(r, label, n) || random.Float64() >= m.share {
+	random := m.random("mode "+call.Label, n)
+	if !m.begin(r, call.Label, n) || random.Float64() >= m.share {
 		m.Proxy.ServeHTTP(w, r)
 		return
 	}

@@ -178,19 +178,10 @@ func (p *Proxy) Counts() (exchanges int, faults map[string]int) {
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.active.Add(1)
 	defer p.active.Done()
-	label := r.Header.Get(Header)
-	if label == "" {
-		label = r.Method + " " + r.URL.Path
-	}
-	p.mu.Lock()
-	call := p.calls[label]
-	if call == nil {
-		call = &Call{Label: label}
-	}
-	p.mu.Unlock()
+	call := p.callOf(r)
 
 	call.mu.Lock()
-	random := p.random(label, call.count)
+	random := p.random(call.Label, call.count)
 	f := p.draw(random, call)
 	recorded := &Exchange{
 		Method: r.Method,
@@ -228,6 +219,20 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.handle()
 	}
 	f.do(x)
+}
+
+// callOf returns the call that a request belongs to: a new one, if it is not watched.
+func (p *Proxy) callOf(r *http.Request) *Call {
+	label := r.Header.Get(Header)
+	if label == "" {
+		label = r.Method + " " + r.URL.Path
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if call := p.calls[label]; call != nil {
+		return call
+	}
+	return &Call{Label: label}
 }
 
 // draw chooses a fault among those that the call allows.
