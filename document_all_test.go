@@ -389,7 +389,7 @@ func TestDocumentAll_Timeout(t *testing.T) {
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			require.NotErrorIs(t, err, context.Canceled)
 			assert.True(t, requireError(t, err).Timeout())
-			assert.EqualValues(t, 1, requests.Load(), "no time is left")
+			assert.LessOrEqual(t, requests.Load(), int32(1), "no time is left")
 		})
 	}
 	t.Run("before the response", func(t *testing.T) {

@@ -53,8 +53,7 @@ type streamBody struct {
 func (b streamBody) Read(p []byte) (int, error) {
 	b.stream.idle.Reset(time.Until(b.attemptDeadline()))
 	n, err := b.body.Read(p)
-	b.stream.idle.Stop()
-	if n > 0 {
+	if inTime := b.stream.idle.Stop(); inTime && n > 0 {
 		b.deadline = time.Now().Add(b.timeout)
 	}
 	if err != nil && err != io.EOF {
