@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/zep-go/zep"
+	"github.com/zep-go/zep/zeptest"
+)
+
+func TestRoundTrip(t *testing.T) {
+	t.Parallel()
+	for _, flags := range [][]string{nil, {"-gzip"}, {"-workers", "1"}, {"-workers", "16", "-gzip"}} {
+		t.Run(strings.Join(flags, ""), func(t *testing.T) {
+			t.Parallel()
+			server, client := newServer(t)
+			fill(t, server, client, smallLoad)
+			dir := filepath.Join(t.TempDir(), "export")
+			mustRun(t, server.URL, append([]string{"export", "-o", dir}, flags...)...)
+			assert.Empty(t, mustRun(t, server.URL, "verify", dir, "-extra").stdout, "of its own server")
+
+			fresh, freshClient := newServer(t)
+			r := mustRun(t, fresh.URL, "import", dir)
+			assert.Contains(t, r.stdout, "messages          200 added, 0 were there\n")
+			r = mustRun(t, fresh.URL, "verify", dir, "-extra")
+			assert.Empty(t, r.stdout)
+			assert.Contains(t, r.stderr, "0 differences\n")
+
+			r = mustRun(t, fresh.URL, "import", dir)
+			for _, line := range []string{
+				"users               0 added, 60 were there",
+				"sessions            0 added, 40 were there",
+				"messages            0 added, 200 were there",
+				"collections         0 added, 3 were there",
+				"documents           0 added, 60 were there",
+			} {
+				assert.Contains(t, r.stdout, line)
+			}
+			assert.Empty(t, mustRun(t, fresh.URL, "verify", dir, "-extra").stdout)
+			assert.Equal(t, counts(t, client), counts(t, freshClient))
+		})
+	}
+}
+
+// counts returns how many records a server has.
+func counts(t *testing.T, client *zep.Client) map[string]int {
+	t.Helper()
+	ctx := context.Background()
+	n := map[string]int{}
+	for _, err := range client.User.All(ctx) {
+		require.NoError(t, err)
+		n[users]++
+	}
+	for session, err := range client.Session.All(ctx) {
+		require.NoError(t, err)
+		n[sessions]++
+		for _, err := range client.Message.All(ctx, session.SessionID) {
+			require.NoError(t, err)
+			n[messages]++
+		}
+	}
+	list, err := client.Collection.List(ctx)
+	require.NoError(t, err)
+	for _, collection := range list {
+		n[collections]++
+		for _, err := range allDocuments(ctx, client, collection.Name) {
+			require.NoError(t, err)
+			n[documents]++
+		}
+	}
+	return n
+}
+
+func TestExport_TwiceIsTheSame(t *testing.T) {
+	t.Parallel()
+	server, client := newServer(t)
+	fill(t, server, client, smallLoad)
+	for _, flags := range [][]string{nil, {"-gzip"}} {
+		t.Run(strings.Join(flags, ""), func(t *testing.T) {
+			t.Parallel()
+			first, second := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")
+			mustRun(t, server.URL, append([]string{"export", "-o", first, "-workers", "2"}, flags...)...)
+			mustRun(t, server.URL, append([]string{"export", "-o", second, "-workers", "9"}, flags...)...)
+			assert.Equal(t, files(t, first), files(t, second))
+			assert.Equal(t, timeless(t, first), timeless(t, second))
+			assert.Len(t, files(t, first), len(allKinds))
+		})
+	}
+}
+
+// The export has what the API sends, in the API's own words.
+func TestExport_HasEveryField(t *testing.T) {
+	t.Parallel()
+	server, client := newServer(t)
+	fill(t, server, client, smallLoad)
+	dir := filepath.Join(t.TempDir(), "export")
+	mustRun(t, server.URL, "export", "-o", dir)
+
+	raw := func(method, route string, body any, ids ...string) any {
+		var answer any
+		call := zep.RawCall{Method: method, Route: route, IDs: ids, Body: body}
+		require.NoError(t, client.Do(context.Background(), call, &answer))
+		return answer
+	}
+	assert.Equal(t, raw("GET", "/user", nil), parseLines(t, dir, users))
+	assert.Equal(t, normal(raw("GET", "/sessions", nil)), normal(parseLines(t, dir, sessions)))
+	byName := func(a, b any) int {
+		return strings.Compare(a.(map[string]any)["name"].(string), b.(map[string]any)["name"].(string))
+	}
+	all := raw("GET", "/collection", nil).([]any)
+	slices.SortFunc(all, byName)
+	assert.Equal(t, any(all), parseLines(t, dir, collections))
+
+	var wantMessages, wantSummaries, wantDocuments []any
+	with := func(record any, key, value string) any {
+		record.(map[string]any)[key] = value
+		return record
+	}
+	for i := range smallLoad.sessions {
+		id := "session-" + itoa(i)
+		list := raw("GET", "/sessions/{sessionId}/messages", nil, id).(map[string]any)["messages"]
+		for _, m := range list.([]any) {
+			wantMessages = append(wantMessages, with(m, "session_id", id))
+		}
+		s := raw("GET", "/sessions/{sessionId}/memory", nil, id).(map[string]any)["summary"]
+		if s.(map[string]any)["content"] != "" {
+			wantSummaries = append(wantSummaries, with(s, "session_id", id))
+		}
+	}
+	for _, name := range []string{"library", "vectors"} {
+		list := raw("POST", "/collection/{c}/document/list/get", struct{}{}, name)
+		for _, d := range list.([]any) {
+			wantDocuments = append(wantDocuments, with(d, "collection", name))
+		}
+	}
+	assert.Equal(t, any(wantMessages), parseLines(t, dir, messages))
+	assert.Equal(t, any(wantSummaries), parseLines(t, dir, summaries))
+	assert.NotEmpty(t, wantSummaries)
+	assert.Equal(t, any(wantDocuments), parseLines(t, dir, documents))
+}
+
+func itoa(i int) string { return string(mustJSON(i)) }
+
+func mustJSON(v any) []byte {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return data
+}
+
+func parseLines(t *testing.T, dir, kind string) any {
+	t.Helper()
+	var all []any
+	for _, line := range splitLines(readFile(t, filepath.Join(dir, kind+".jsonl"))) {
+		var record any
+		require.NoError(t, json.Unmarshal([]byte(line), &record))
+		all = append(all, record)
+	}
+	return all
+}
+
+// normal makes null what the client reads as empty.
+func normal(sessions any) any {
+	for _, session := range sessions.([]any) {
+		s := session.(map[string]any)
+		if s["user_id"] == "" {
+			s["user_id"] = nil
+		}
+		if m, _ := s["metadata"].(map[string]any); len(m) == 0 {
+			s["metadata"] = nil
+		}
+	}
+	return sessions
+}
+
+func TestExport_Only(t *testing.T) {
+	t.Parallel()
+	server, client := newServer(t)
+	fill(t, server, client, smallLoad)
+	whole := filepath.Join(t.TempDir(), "whole")
+	mustRun(t, server.URL, "export", "-o", whole)
+	for _, only := range []string{
+		"users", "messages", "summaries", "documents", "collections,documents", "messages,users",
+		"users,sessions,messages,collections,documents",
+	} {
+		t.Run(only, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "export")
+			mustRun(t, server.URL, "export", "-o", dir, "-only", only)
+			want := map[string]string{}
+			for _, kind := range strings.Split(only, ",") {
+				want[kind+".jsonl"] = files(t, whole)[kind+".jsonl"]
+			}
+			assert.Equal(t, want, files(t, dir))
+			assert.Empty(t, mustRun(t, server.URL, "verify", dir).stdout)
+		})
+	}
+	r := zepdump(t, server.URL, "export", "-only", "users,cats", "-o", filepath.Join(whole, "x"))
+	assert.Equal(t, result{exitError, "", `zepdump: -only: "cats" is not one of ` +
+		"users,sessions,messages,summaries,collections,documents\n"}, r)
+}
+
+func TestRoundTrip_EmptyServer(t *testing.T) {
+	t.Parallel()
+	for _, flag := range []string{"-gzip=true", "-gzip=false"} {
+		t.Run(flag, func(t *testing.T) {
+			t.Parallel()
+			server, _ := newServer(t)
+			dir := filepath.Join(t.TempDir(), "export")
+			mustRun(t, server.URL, "export", flag, "-o", dir)
+			mustRun(t, server.URL, "import", dir)
+			assert.Empty(t, mustRun(t, server.URL, "verify", dir, "-extra").stdout)
+		})
+	}
+}
+
+// Servers before 0.21 have no pages of messages.
+func TestRoundTrip_OldServer(t *testing.T) {
+	t.Parallel()
+	for _, version := range []string{"0.20.1", "0.18.0", "0.15.2"} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			server, client := newServer(t, zeptest.WithServerVersion(version))
+			fill(t, server, client, smallLoad)
+			dir := filepath.Join(t.TempDir(), "export")
+			mustRun(t, server.URL, "export", "-o", dir)
+			assert.Equal(t, int64(smallLoad.messages), timeless(t, dir).Files[2].Records)
+			fresh, _ := newServer(t)
+			mustRun(t, fresh.URL, "import", dir)
+			assert.Empty(t, mustRun(t, fresh.URL, "verify", dir, "-extra").stdout)
+		})
+	}
+}
+
+// A session can have an id that no request can carry: its messages cannot be had.
+func TestExport_UnaddressableSession(t *testing.T) {
+	t.Parallel()
+	server, client := newServer(t)
+	ids := []string{"a", "a/b", "c"}
+	require.NoError(t, server.SeedSessions(len(ids), func(i int) zep.CreateSessionRequest {
+		return zep.CreateSessionRequest{SessionID: ids[i]}
+	}))
+	for _, id := range []string{"a", "c"} {
+		require.NoError(t, client.Memory.Add(context.Background(), id, &zep.AddMemoryRequest{
+			Messages: []*zep.Message{{Role: "user", Content: "hello"}},
+		}))
+	}
+	dir := filepath.Join(t.TempDir(), "export")
+	r := mustRun(t, server.URL, "export", "-o", dir)
+	assert.Contains(t, r.stderr, `the messages of the session "a/b" are left out`)
+	assert.Contains(t, r.stdout, "        1 sessions have ids that no request can carry")
+	m := timeless(t, dir)
+	assert.Equal(t, int64(1), m.Unaddressable)
+	assert.Equal(t, int64(3), m.file(sessions).Records)
+	assert.Equal(t, int64(2), m.file(messages).Records)
+
+	fresh, _ := newServer(t)
+	r = zepdump(t, fresh.URL, "import", dir)
+	assert.Equal(t, exitDifferent, r.status, r.stderr)
+	conflicts := differences(t, readFile(t, filepath.Join(dir, "conflicts.jsonl")))
+	require.Len(t, conflicts, 1)
+	assert.Equal(t, "a/b", conflicts[0].ID)
+	assert.Equal(t, isRefused, conflicts[0].Difference)
+}
