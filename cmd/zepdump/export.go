@@ -16,7 +16,7 @@ import (
 
 // exporter writes what a server has into an output.
 type exporter struct {
-	client   *zep.Client
+	server   server
 	out      *output
 	workers  int
 	progress *progress
@@ -26,11 +26,7 @@ type exporter struct {
 // that the user of an exported session is exported too, though both are added meanwhile; messages
 // and documents are those of the sessions and collections that were exported.
 func (e *exporter) run(ctx context.Context) error {
-	steps := []struct {
-		name  string
-		kinds []string
-		run   func(ctx context.Context, after string) error
-	}{
+	steps := []exportStep{
 		{sessions, []string{sessions}, e.sessions},
 		{users, []string{users}, e.users},
 		{messages, []string{messages, summaries}, e.conversations},
@@ -38,19 +34,46 @@ func (e *exporter) run(ctx context.Context) error {
 		{documents, []string{documents}, e.documents},
 	}
 	for _, step := range steps {
-		after, ok, err := e.out.begin(step.name, step.kinds)
-		if err == nil && ok {
-			if err = step.run(ctx, after); err == nil {
-				err = e.out.end()
-			}
-			e.progress.end()
-		}
-		if err != nil {
-			_ = e.out.stop() // what it can save; the first error says why
+		if err := e.step(ctx, step); err != nil {
 			return err
 		}
 	}
 	return e.out.complete()
+}
+
+// exportStep is a part of an export that writes some files.
+type exportStep struct {
+	name  string
+	kinds []string
+	run   func(ctx context.Context, after string) error
+}
+
+// step does a step. After an error that may pass it goes on where the last block ended.
+func (e *exporter) step(ctx context.Context, step exportStep) error {
+	last := ""
+	for tries := 1; ; tries++ {
+		after, ok, err := e.out.begin(step.name, step.kinds)
+		if err == nil && !ok {
+			return nil
+		}
+		if after != last {
+			last, tries = after, 1
+		}
+		if err == nil {
+			err = step.run(ctx, after)
+			e.progress.end()
+		}
+		if err == nil {
+			err = e.out.end()
+		}
+		if err == nil {
+			return nil
+		}
+		_ = e.out.stop() // what it can save; the first error says why
+		if !e.server.wait(ctx, tries, err) {
+			return err
+		}
+	}
 }
 
 // write writes one record.
@@ -64,27 +87,27 @@ func (e *exporter) write(kind string, record any) error {
 
 func (e *exporter) users(ctx context.Context, after string) error {
 	page := func(ctx context.Context, after int64) (int, error) {
-		page, err := e.client.User.List(ctx, &zep.ListOptions{Limit: 1, Cursor: after})
-		return len(page), err
+		list, err := e.server.User.List(ctx, &zep.ListOptions{Limit: 1, Cursor: after})
+		return len(list), err
 	}
 	id := func(u *zep.User) int64 { return u.ID }
-	return exportByID(ctx, e, users, after, page, e.client.User.All, id)
+	return exportByID(ctx, e, users, after, page, e.server.users, id)
 }
 
 func (e *exporter) sessions(ctx context.Context, after string) error {
 	page := func(ctx context.Context, after int64) (int, error) {
-		page, err := e.client.Session.List(ctx, &zep.ListOptions{Limit: 1, Cursor: after})
-		return len(page), err
+		list, err := e.server.Session.List(ctx, &zep.ListOptions{Limit: 1, Cursor: after})
+		return len(list), err
 	}
 	id := func(s *zep.Session) int64 { return s.ID }
-	return exportByID(ctx, e, sessions, after, page, e.client.Session.All, id)
+	return exportByID(ctx, e, sessions, after, page, e.server.sessions, id)
 }
 
 // exportByID exports the records of a walk by cursor.
 func exportByID[T any](
 	ctx context.Context, e *exporter, kind, after string,
 	page func(context.Context, int64) (int, error),
-	all func(context.Context, ...zep.RequestOption) iter.Seq2[*T, error], id func(*T) int64,
+	all func(context.Context, int64) iter.Seq2[*T, error], id func(*T) int64,
 ) error {
 	cursor := parseCursor(after)
 	last, err := lastID(ctx, cursor, page)
@@ -92,7 +115,7 @@ func exportByID[T any](
 		return err
 	}
 	e.progress.begin(kind, last-cursor, e.out.file(kind).records)
-	for record, err := range all(ctx, zep.After(cursor)) {
+	for record, err := range all(ctx, cursor) {
 		if err != nil {
 			return err
 		}
@@ -183,7 +206,7 @@ func (e *exporter) conversations(ctx context.Context, after string) error {
 	cursor := parseCursor(after)
 	all, count, ok := exported[zep.Session](e, sessions)
 	if !ok {
-		all = e.client.Session.All(ctx, zep.After(cursor))
+		all = e.server.sessions(ctx, cursor)
 	}
 	done := int64(0)
 	if f := e.out.file(messages); f != nil {
@@ -232,7 +255,7 @@ func (e *exporter) fetch(ctx context.Context, c *conversation) error {
 	err := e.fetchMessages(ctx, c)
 	if err == nil && e.out.has(summaries) {
 		var memory *zep.Memory
-		memory, err = lastMessages(ctx, e.client, c.session.SessionID, 1)
+		memory, err = e.server.lastMessages(ctx, c.session.SessionID, 1)
 		c.summary = memory.Summary
 	}
 	if errors.Is(err, zep.ErrInvalidID) {
@@ -258,7 +281,7 @@ func (e *exporter) fetchMessages(ctx context.Context, c *conversation) error {
 		n = 0
 		return nil
 	}
-	for message, err := range allMessages(ctx, e.client, c.session.SessionID) {
+	for message, err := range e.server.messages(ctx, c.session.SessionID) {
 		if err != nil {
 			return err
 		}
@@ -310,7 +333,7 @@ func (e *exporter) writeConversations(ctx context.Context, queue <-chan *convers
 }
 
 func (e *exporter) collections(ctx context.Context, _ string) error {
-	list, err := listCollections(ctx, e.client)
+	list, err := e.server.collections(ctx)
 	if err != nil {
 		return err
 	}
@@ -338,10 +361,7 @@ func (e *exporter) documents(ctx context.Context, after string) error {
 	}
 	e.progress.begin(documents, total, e.out.file(documents).records)
 	for _, collection := range list {
-		for document, err := range allDocuments(ctx, e.client, collection.Name) {
-			if errors.Is(err, zep.ErrNotFound) { // deleted since
-				break
-			}
+		for document, err := range e.server.documents(ctx, collection.Name) {
 			if err != nil {
 				return err
 			}
@@ -362,5 +382,5 @@ func (e *exporter) exportedCollections(ctx context.Context) ([]*zep.Collection, 
 	if file, _, ok := exported[zep.Collection](e, collections); ok {
 		return zep.Collect(file)
 	}
-	return listCollections(ctx, e.client)
+	return e.server.collections(ctx)
 }

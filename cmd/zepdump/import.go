@@ -8,21 +8,19 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/zep-go/zep"
 )
 
 // importer puts an export into a server.
 type importer struct {
-	client    *zep.Client
+	server    server
 	in        *input
 	options   options
 	overwrite bool
 	workers   int
 	progress  *progress
 	report    func(difference) error // a record that is not as in the export
-	pause     time.Duration          // before a record is tried a second time; then twice as much
 
 	counts map[string]*count // by kind
 
@@ -86,7 +84,7 @@ func importEach[T any](
 	all := chunks(im.in, kind, func(*T) string { return "" })
 	return inParallel(ctx, im.workers, all, func(ctx context.Context, chunk []*T) error {
 		for _, record := range chunk {
-			err := im.again(ctx, func() error { return add(ctx, record) })
+			err := im.server.again(ctx, func() error { return add(ctx, record) })
 			if err := im.refused(kind, "", id(record), err); err != nil {
 				return err
 			}
@@ -94,35 +92,6 @@ func importEach[T any](
 		}
 		return nil
 	})
-}
-
-// again repeats what failed for a passing reason. It is safe for what looks first, or finds what
-// an earlier try did.
-func (im *importer) again(ctx context.Context, try func() error) error {
-	pause := im.pause
-	for n := 1; ; n++ {
-		err := try()
-		if n == 5 || !mayPass(err) {
-			return err
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		pause *= 2
-	}
-}
-
-// mayPass reports whether a repetition can succeed after an error.
-func mayPass(err error) bool {
-	var e *zep.Error
-	if !errors.As(err, &e) || errors.Is(err, context.Canceled) ||
-		errors.Is(err, zep.ErrAlreadyExists) || errors.Is(err, zep.ErrLocked) {
-		return false
-	}
-	return errors.Is(err, zep.ErrServer) || errors.Is(err, zep.ErrAmbiguous) ||
-		errors.Is(err, zep.ErrRateLimited) || e.StatusCode == 0
 }
 
 // refused records a record that the server, or the client, does not take. Other errors are those
@@ -214,7 +183,7 @@ func (im *importer) settle(x existing) error {
 }
 
 func (im *importer) user(ctx context.Context, u *zep.User) error {
-	_, err := im.client.User.Add(ctx, &zep.CreateUserRequest{
+	_, err := im.server.User.Add(ctx, &zep.CreateUserRequest{
 		UserID:    u.UserID,
 		Email:     u.Email,
 		FirstName: u.FirstName,
@@ -228,14 +197,14 @@ func (im *importer) user(ctx context.Context, u *zep.User) error {
 		kind: users,
 		id:   u.UserID,
 		compare: func() (map[string]change, error) {
-			there, err := im.client.User.Get(ctx, u.UserID)
+			there, err := im.server.User.Get(ctx, u.UserID)
 			if err != nil {
 				return nil, err
 			}
 			return compareUsers(u, there), nil
 		},
 		overwrite: func() error {
-			_, err := im.client.User.Update(ctx, &zep.UpdateUserRequest{
+			_, err := im.server.User.Update(ctx, &zep.UpdateUserRequest{
 				UserID:    u.UserID,
 				Email:     u.Email,
 				FirstName: u.FirstName,
@@ -256,7 +225,7 @@ func (im *importer) added(kind string, err error) error {
 }
 
 func (im *importer) session(ctx context.Context, s *zep.Session) error {
-	_, err := im.client.Session.Add(ctx, &zep.CreateSessionRequest{
+	_, err := im.server.Session.Add(ctx, &zep.CreateSessionRequest{
 		SessionID: s.SessionID,
 		UserID:    s.UserID,
 		Metadata:  s.Metadata,
@@ -264,7 +233,7 @@ func (im *importer) session(ctx context.Context, s *zep.Session) error {
 	if !errors.Is(err, zep.ErrAlreadyExists) {
 		return im.added(sessions, err)
 	}
-	if _, err := im.client.Session.Get(ctx, s.SessionID); errors.Is(err, zep.ErrNotFound) {
+	if _, err := im.server.Session.Get(ctx, s.SessionID); errors.Is(err, zep.ErrNotFound) {
 		if !im.overwrite {
 			im.block(sessions, s.SessionID)
 			return im.conflict(difference{
@@ -283,14 +252,14 @@ func (im *importer) session(ctx context.Context, s *zep.Session) error {
 		id:       s.SessionID,
 		identity: []string{"user_id"},
 		compare: func() (map[string]change, error) {
-			there, err := im.client.Session.Get(ctx, s.SessionID)
+			there, err := im.server.Session.Get(ctx, s.SessionID)
 			if err != nil {
 				return nil, err
 			}
 			return compareSessions(s, there), nil
 		},
 		overwrite: func() error {
-			_, err := im.client.Session.Update(ctx, &zep.UpdateSessionRequest{
+			_, err := im.server.Session.Update(ctx, &zep.UpdateSessionRequest{
 				SessionID: s.SessionID,
 				Metadata:  s.Metadata,
 			})
@@ -301,12 +270,12 @@ func (im *importer) session(ctx context.Context, s *zep.Session) error {
 
 // undelete brings a deleted session back, as it was: to add no message does that.
 func (im *importer) undelete(ctx context.Context, sessionID string) error {
-	return im.client.Memory.Add(ctx, sessionID, &zep.AddMemoryRequest{})
+	return im.server.Memory.Add(ctx, sessionID, &zep.AddMemoryRequest{})
 }
 
 func (im *importer) collection(ctx context.Context, c *zep.Collection) error {
 	c = im.options.collection(c)
-	_, err := im.client.Collection.Add(ctx, &zep.CreateCollectionRequest{
+	_, err := im.server.Collection.Add(ctx, &zep.CreateCollectionRequest{
 		Name:                c.Name,
 		Description:         c.Description,
 		Metadata:            c.Metadata,
@@ -321,7 +290,7 @@ func (im *importer) collection(ctx context.Context, c *zep.Collection) error {
 		id:       c.Name,
 		identity: []string{"embedding_dimensions", "is_auto_embedded"},
 		compare: func() (map[string]change, error) {
-			there, err := im.client.Collection.Get(ctx, c.Name)
+			there, err := im.server.Collection.Get(ctx, c.Name)
 			if err != nil {
 				return nil, err
 			}
@@ -331,7 +300,7 @@ func (im *importer) collection(ctx context.Context, c *zep.Collection) error {
 			if c.Description == "" && len(c.Metadata) == 0 { // the API cannot empty them
 				return nil
 			}
-			_, err := im.client.Collection.Update(ctx, &zep.UpdateCollectionRequest{
+			_, err := im.server.Collection.Update(ctx, &zep.UpdateCollectionRequest{
 				Name:        c.Name,
 				Description: c.Description,
 				Metadata:    c.Metadata,

@@ -9,11 +9,7 @@ import (
 
 // documents imports the documents, in batches of one collection.
 func (im *importer) documents(ctx context.Context) error {
-	var targets map[string]*zep.Collection
-	err := im.again(ctx, func() (err error) {
-		targets, err = collectionsByName(ctx, im.client)
-		return err
-	})
+	targets, err := im.server.collectionsByName(ctx)
 	if err != nil {
 		return err
 	}
@@ -37,18 +33,6 @@ func (im *importer) documents(ctx context.Context) error {
 		im.progress.add(int64(len(chunk)), int64(len(chunk)))
 		return nil
 	})
-}
-
-// collectionsByName returns the collections of a server.
-func collectionsByName(
-	ctx context.Context, client *zep.Client,
-) (map[string]*zep.Collection, error) {
-	list, err := client.Collection.List(ctx)
-	byName := make(map[string]*zep.Collection, len(list))
-	for _, collection := range list {
-		byName[collection.Name] = collection
-	}
-	return byName, err
 }
 
 func (im *importer) refuseAll(chunk []*documentRecord, reason string) error {
@@ -77,11 +61,7 @@ type documentBatch struct {
 // run adds the documents that are not there. It looks first: of a batch with an id that is taken
 // the server stores nothing.
 func (b documentBatch) run(ctx context.Context, chunk []*documentRecord) error {
-	var there map[string]*zep.Document
-	err := b.im.again(ctx, func() (err error) {
-		there, err = findDocuments(ctx, b.im.client, b.collection.Name, chunk)
-		return err
-	})
+	there, err := b.im.server.findDocuments(ctx, b.collection.Name, chunk)
 	if err != nil {
 		return err
 	}
@@ -99,43 +79,6 @@ func (b documentBatch) run(ctx context.Context, chunk []*documentRecord) error {
 	return b.add(ctx, missing)
 }
 
-// findDocuments returns the documents that a collection has of the export, by their UUIDs in the
-// export. A document without a document_id has its UUID, if it is still on its own server, or was
-// imported with that as its document_id.
-func findDocuments(
-	ctx context.Context, client *zep.Client, collection string, chunk []*documentRecord,
-) (map[string]*zep.Document, error) {
-	var ids, uuids []string
-	for _, d := range chunk {
-		ids = append(ids, documentID(&d.Document))
-		if d.DocumentID == "" {
-			uuids = append(uuids, d.UUID)
-		}
-	}
-	byID, err := client.Document.GetByIDs(ctx, collection, ids)
-	if err != nil {
-		return nil, err
-	}
-	byUUID, err := client.Document.GetByUUIDs(ctx, collection, uuids)
-	if err != nil {
-		return nil, err
-	}
-	there := map[string]*zep.Document{}
-	for _, d := range byID {
-		there[d.DocumentID] = d
-	}
-	found := map[string]*zep.Document{}
-	for _, d := range byUUID {
-		found[d.UUID] = d
-	}
-	for _, d := range chunk {
-		if same := there[documentID(&d.Document)]; same != nil {
-			found[d.UUID] = same
-		}
-	}
-	return found, nil
-}
-
 // compare settles a document that is there. Only its metadata can be changed.
 func (b documentBatch) compare(ctx context.Context, d *documentRecord, there *zep.Document) error {
 	embeddings := !b.collection.IsAutoEmbedded
@@ -150,17 +93,17 @@ func (b documentBatch) compare(ctx context.Context, d *documentRecord, there *ze
 			if len(d.Metadata) == 0 { // the API cannot empty it
 				return nil
 			}
-			err := b.im.client.Document.Update(ctx, b.collection.Name, &zep.UpdateDocumentRequest{
+			err := b.im.server.Document.Update(ctx, b.collection.Name, &zep.UpdateDocumentRequest{
 				UUID:     there.UUID,
 				Metadata: d.Metadata,
 			})
 			if err == nil {
-				there, err = b.im.client.Document.Get(ctx, b.collection.Name, there.UUID)
+				there, err = b.im.server.Document.Get(ctx, b.collection.Name, there.UUID)
 			}
 			return err
 		},
 	}
-	err := b.im.again(ctx, func() error { return b.im.settle(x) })
+	err := b.im.server.again(ctx, func() error { return b.im.settle(x) })
 	return b.im.refused(documents, b.collection.Name, x.id, err)
 }
 
@@ -177,8 +120,8 @@ func (b documentBatch) add(ctx context.Context, missing []*documentRecord) error
 			reqs[i].Embedding = d.Embedding
 		}
 	}
-	err := b.im.again(ctx, func() error {
-		_, err := b.im.client.Document.Add(ctx, b.collection.Name, reqs)
+	err := b.im.server.again(ctx, func() error {
+		_, err := b.im.server.Document.Add(ctx, b.collection.Name, reqs)
 		return err
 	})
 	switch {

@@ -58,15 +58,15 @@ func (t *transcript) prepare(ctx context.Context) (reason string, err error) {
 	if im.isBlocked(sessions, t.sessionID) {
 		return "the session is not that of the export", nil
 	}
-	err = im.again(ctx, func() error {
+	err = im.server.again(ctx, func() error {
 		// A message would make the session, without its user.
 		if !im.in.has(sessions) {
-			if _, err := im.client.Session.Get(ctx, t.sessionID); err != nil {
+			if _, err := im.server.Session.Get(ctx, t.sessionID); err != nil {
 				return err
 			}
 		}
 		t.there = map[string]*zep.Message{}
-		for message, err := range allMessages(ctx, im.client, t.sessionID) {
+		for message, err := range im.server.messages(ctx, t.sessionID) {
 			if err != nil {
 				return err
 			}
@@ -109,8 +109,8 @@ func (t *transcript) compare(ctx context.Context, m, there *zep.Message) error {
 	reason := "the server has another one: -overwrite would change its metadata"
 	if im.overwrite {
 		reason = "the API can only change metadata, and cannot remove its keys"
-		err := im.again(ctx, func() error {
-			updated, err := im.client.Message.UpdateMetadata(ctx, t.sessionID, m.UUID, m.Metadata)
+		err := im.server.again(ctx, func() error {
+			updated, err := im.server.Message.UpdateMetadata(ctx, t.sessionID, m.UUID, m.Metadata)
 			if err == nil {
 				changed = compareMessages(m, updated)
 			}
@@ -187,7 +187,7 @@ func (t *transcript) add(ctx context.Context, batch []*zep.Message) error {
 	if !errors.Is(err, zep.ErrAlreadyExists) {
 		return im.refused(messages, t.sessionID, batch[0].UUID, err)
 	}
-	there, getErr := im.client.Message.Get(ctx, t.sessionID, batch[0].UUID, zep.RequestMaxAttempts(3))
+	there, getErr := im.server.Message.Get(ctx, t.sessionID, batch[0].UUID, zep.RequestMaxAttempts(3))
 	if getErr == nil { // an earlier try stored it
 		return t.compare(ctx, batch[0], there)
 	}
@@ -202,8 +202,8 @@ func (t *transcript) add(ctx context.Context, batch []*zep.Message) error {
 
 // send sends messages in one call, again if it failed for a passing reason.
 func (t *transcript) send(ctx context.Context, batch []*zep.Message) error {
-	return t.im.again(ctx, func() error {
-		err := t.im.client.Memory.Add(ctx, t.sessionID, &zep.AddMemoryRequest{Messages: batch})
+	return t.im.server.again(ctx, func() error {
+		err := t.im.server.Memory.Add(ctx, t.sessionID, &zep.AddMemoryRequest{Messages: batch})
 		if errors.Is(err, zep.ErrNotPublished) { // stored
 			t.im.counts[messages].unpublished.Add(int64(len(batch)))
 			return nil

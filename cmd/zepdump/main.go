@@ -127,7 +127,7 @@ func (c *command) fail(err error) int {
 
 // connect returns a client for the server, and what the manifest says of the server. It fails if
 // the server is not there, or refuses the key.
-func (c *command) connect(ctx context.Context) (*zep.Client, serverInfo, error) {
+func (c *command) connect(ctx context.Context) (server, serverInfo, error) {
 	url := cmp.Or(c.url, os.Getenv("ZEP_API_URL"), "http://localhost:8000")
 	options := []zep.Option{
 		zep.WithBaseURL(url),
@@ -139,32 +139,32 @@ func (c *command) connect(ctx context.Context) (*zep.Client, serverInfo, error) 
 	if c.key != "" {
 		options = append(options, zep.WithAPIKey(c.key))
 	}
+	info := serverInfo{URL: strings.TrimRight(url, "/")}
 	client, err := zep.NewClient(append(options, c.client...)...)
 	if err != nil {
-		return nil, serverInfo{}, err
+		return server{}, info, err
 	}
 	health, err := client.Health(ctx)
 	if err != nil {
-		return nil, serverInfo{}, err
+		return server{}, info, err
 	}
+	info.Version = health.Version
 	// Health needs no key.
-	if _, err := client.Session.List(ctx, &zep.ListOptions{Limit: 1}); err != nil {
-		return nil, serverInfo{}, err
-	}
-	return client, serverInfo{URL: strings.TrimRight(url, "/"), Version: health.Version}, nil
+	_, err = client.Session.List(ctx, &zep.ListOptions{Limit: 1})
+	return server{Client: client, pause: c.pause}, info, err
 }
 
 func (c *command) export(ctx context.Context) (int, error) {
-	client, server, err := c.connect(ctx)
+	server, info, err := c.connect(ctx)
 	if err != nil {
 		return 0, err
 	}
-	defer client.CloseIdleConnections()
+	defer server.CloseIdleConnections()
 	out, err := newOutput(c.dir, manifest{
 		Format:     formatName,
 		Version:    formatVersion,
 		Status:     statusPartial,
-		Server:     server,
+		Server:     info,
 		Began:      time.Now().UTC(),
 		Kinds:      c.kinds,
 		Compressed: c.gzip,
@@ -180,7 +180,7 @@ func (c *command) export(ctx context.Context) (int, error) {
 		fmt.Fprintf(c.stderr, "The export in %s goes on.\n", c.dir)
 	}
 	e := &exporter{
-		client:   client,
+		server:   server,
 		out:      out,
 		workers:  c.workers,
 		progress: newProgress(c.stderr, c.terminal),
@@ -193,35 +193,34 @@ func (c *command) export(ctx context.Context) (int, error) {
 }
 
 // open opens the export of import and verify, and connects to the server.
-func (c *command) open(ctx context.Context) (*input, *zep.Client, error) {
+func (c *command) open(ctx context.Context) (*input, server, error) {
 	in, err := openInput(c.dir, c.kinds)
 	if err != nil {
-		return nil, nil, err
+		return nil, server{}, err
 	}
-	client, _, err := c.connect(ctx)
-	return in, client, err
+	server, _, err := c.connect(ctx)
+	return in, server, err
 }
 
 func (c *command) importDir(ctx context.Context) (status int, err error) {
-	in, client, err := c.open(ctx)
+	in, server, err := c.open(ctx)
 	if err != nil {
 		return 0, err
 	}
-	defer client.CloseIdleConnections()
+	defer server.CloseIdleConnections()
 	c.printNotKept(in, "This import does not keep")
 	list := &list{path: cmp.Or(c.conflicts, filepath.Join(c.dir, "conflicts.jsonl"))}
 	im := &importer{
-		client:    client,
+		server:    server,
 		in:        in,
 		options:   c.options(),
 		overwrite: c.overwrite,
 		workers:   c.workers,
 		progress:  newProgress(c.stderr, c.terminal),
 		report:    list.add,
-		pause:     c.pause,
 	}
 	err = im.run(ctx)
-	if waitErr := client.Wait(context.WithoutCancel(ctx)); err == nil {
+	if waitErr := server.Wait(context.WithoutCancel(ctx)); err == nil {
 		err = waitErr
 	}
 	if listErr := list.close(err == nil); err == nil {
@@ -244,15 +243,15 @@ func (c *command) options() options {
 }
 
 func (c *command) verify(ctx context.Context) (int, error) {
-	in, client, err := c.open(ctx)
+	in, server, err := c.open(ctx)
 	if err != nil {
 		return 0, err
 	}
-	defer client.CloseIdleConnections()
+	defer server.CloseIdleConnections()
 	out := bufio.NewWriter(c.stdout)
 	list := &list{to: out}
 	v := &verifier{
-		client:   client,
+		server:   server,
 		in:       in,
 		options:  c.options(),
 		extra:    c.extra,

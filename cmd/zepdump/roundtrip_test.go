@@ -70,7 +70,7 @@ func counts(t *testing.T, client *zep.Client) map[string]int {
 	require.NoError(t, err)
 	for _, collection := range list {
 		n[collections]++
-		for _, err := range allDocuments(ctx, client, collection.Name) {
+		for _, err := range (server{Client: client}).documents(ctx, collection.Name) {
 			require.NoError(t, err)
 			n[documents]++
 		}

@@ -14,7 +14,7 @@ import (
 
 // verifier compares a server with an export.
 type verifier struct {
-	client   *zep.Client
+	server   server
 	in       *input
 	options  options
 	extra    bool // also look for users, sessions, collections and documents that are not exported
@@ -76,17 +76,17 @@ func (v *verifier) changed(kind, in, id string, fields map[string]change) error 
 func (v *verifier) users(ctx context.Context) error {
 	id := func(u *zep.User) string { return u.UserID }
 	get := func(ctx context.Context, id string) (*zep.User, error) {
-		return v.client.User.Get(ctx, id)
+		return v.server.User.Get(ctx, id)
 	}
-	return verifyEach(ctx, v, users, id, get, compareUsers, v.client.User.All(ctx))
+	return verifyEach(ctx, v, users, id, get, compareUsers, v.server.users(ctx, 0))
 }
 
 func (v *verifier) sessions(ctx context.Context) error {
 	id := func(s *zep.Session) string { return s.SessionID }
 	get := func(ctx context.Context, id string) (*zep.Session, error) {
-		return v.client.Session.Get(ctx, id)
+		return v.server.Session.Get(ctx, id)
 	}
-	return verifyEach(ctx, v, sessions, id, get, compareSessions, v.client.Session.All(ctx))
+	return verifyEach(ctx, v, sessions, id, get, compareSessions, v.server.sessions(ctx, 0))
 }
 
 // verifyEach compares the records of a kind one by one.
@@ -101,7 +101,11 @@ func verifyEach[T any](
 		for _, record := range chunk {
 			key := id(record)
 			known.add(key)
-			server, err := get(ctx, key)
+			var server *T
+			err := v.server.again(ctx, func() (err error) {
+				server, err = get(ctx, key)
+				return err
+			})
 			if err == nil {
 				err = v.changed(kind, "", key, compare(record, server))
 			} else {
@@ -137,7 +141,7 @@ func (v *verifier) unlessKnown(known *idSet, kind, in, id string) error {
 }
 
 func (v *verifier) collections(ctx context.Context) error {
-	there, err := collectionsByName(ctx, v.client)
+	there, err := v.server.collectionsByName(ctx)
 	if err != nil {
 		return err
 	}
@@ -171,7 +175,7 @@ func (v *verifier) collections(ctx context.Context) error {
 
 // documents compares the documents, in batches of one collection.
 func (v *verifier) documents(ctx context.Context) error {
-	there, err := collectionsByName(ctx, v.client)
+	there, err := v.server.collectionsByName(ctx)
 	if err != nil {
 		return err
 	}
@@ -182,7 +186,7 @@ func (v *verifier) documents(ctx context.Context) error {
 		found := map[string]*zep.Document{}
 		if there[name] != nil {
 			var err error
-			found, err = findDocuments(ctx, v.client, name, chunk)
+			found, err = v.server.findDocuments(ctx, name, chunk)
 			if err != nil && !errors.Is(err, zep.ErrNotFound) {
 				return err
 			}
@@ -218,19 +222,24 @@ func (v *verifier) extraDocuments(
 	ctx context.Context, there map[string]*zep.Collection, known *idSet,
 ) error {
 	for name := range there {
-		for d, err := range allDocuments(ctx, v.client, name) {
-			if errors.Is(err, zep.ErrNotFound) {
-				break
+		var extra []string
+		err := v.server.again(ctx, func() error {
+			extra = nil
+			for d, err := range v.server.documents(ctx, name) {
+				if err != nil {
+					return err
+				}
+				if !known.has(name + " " + d.UUID) {
+					extra = append(extra, documentID(d))
+				}
 			}
-			if err != nil {
-				return err
-			}
-			if known.has(name + " " + d.UUID) {
-				continue
-			}
-			err = v.report(difference{
-				Kind: documents, ID: documentID(d), In: name, Difference: isExtra,
-			})
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, id := range extra {
+			err := v.report(difference{Kind: documents, ID: id, In: name, Difference: isExtra})
 			if err != nil {
 				return err
 			}
@@ -242,7 +251,7 @@ func (v *verifier) extraDocuments(
 // history compares the messages of a session, in their order. Only what follows the first
 // difference is held in memory.
 func (v *verifier) history(ctx context.Context, h *history) error {
-	next, stop := iter.Pull2(allMessages(ctx, v.client, h.sessionID))
+	next, stop := iter.Pull2(v.server.messages(ctx, h.sessionID))
 	defer stop()
 	var left comparison
 	for record, err := range h.messages(ctx) {

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/zep-go/zep/internal/chaos"
+)
+
+// chaosBefore puts a proxy in front of a server that makes a fifth of the requests fail.
+func chaosBefore(
+	t testing.TB, server http.Handler, seed uint64,
+) (url string, proxy *chaos.Proxy) {
+	proxy = chaos.New(server, seed, 0.2)
+	t.Cleanup(proxy.Close)
+	var requests atomic.Int64
+	return serve(t, func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set(chaos.Header, fmt.Sprint(requests.Add(1))) // each has a fault of its own
+		proxy.ServeHTTP(w, r)
+	}), proxy
+}
+
+// A fifth of the requests fails.
+func TestChaos_RoundTrip(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(3) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			server, client := newServer(t)
+			fill(t, server, client, smallLoad)
+			source, _ := chaosBefore(t, server, seed)
+			clean, dir := filepath.Join(t.TempDir(), "clean"), filepath.Join(t.TempDir(), "chaos")
+			mustRun(t, server.URL, "export", "-o", clean)
+			mustRun(t, source, "export", "-o", dir)
+			assert.Equal(t, files(t, clean), files(t, dir))
+
+			fresh, freshClient := newServer(t)
+			target, proxy := chaosBefore(t, fresh, seed)
+			mustRun(t, target, "import", dir)
+			assert.Empty(t, mustRun(t, target, "verify", "-extra", dir).stdout)
+			assert.Empty(t, mustRun(t, fresh.URL, "verify", "-extra", dir).stdout)
+			assert.Equal(t, counts(t, client), counts(t, freshClient))
+			exchanges, faults := proxy.Counts()
+			failed := 0
+			for _, n := range faults {
+				failed += n
+			}
+			assert.Greater(t, failed, exchanges/10, faults)
+		})
+	}
+}
