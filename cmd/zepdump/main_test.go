@@ -37,8 +37,15 @@ func TestMain(m *testing.M) {
 // small makes the blocks of an export small, so that a small one has many, and can go on from each.
 func small(o *output) { o.blockBytes, o.every = 2<<10, 0 }
 
-// quick makes the client's waits short.
-func quick() []zep.Option { return []zep.Option{zep.WithBackoff(0, 20*time.Millisecond)} }
+// quick makes the client's waits short. It does not begin the longest ones, of 30 s, that a server
+// can ask for.
+func quick() []zep.Option {
+	return []zep.Option{
+		zep.WithBackoff(0, 20*time.Millisecond),
+		zep.WithTimeout(25 * time.Second),
+		zep.WithAttemptTimeout(24 * time.Second),
+	}
+}
 
 // result is what a run of the program came to.
 type result struct {
