@@ -103,7 +103,8 @@ func (e *exporter) sessions(ctx context.Context, after string) error {
 	return exportByID(ctx, e, sessions, after, page, e.server.sessions, id)
 }
 
-// exportByID exports the records of a walk by cursor.
+// exportByID exports the records of a walk by cursor, but for most that were added since it began:
+// the walk would have no end on a server that adds them faster than it gives pages.
 func exportByID[T any](
 	ctx context.Context, e *exporter, kind, after string,
 	page func(context.Context, int64) (int, error),
@@ -118,6 +119,9 @@ func exportByID[T any](
 	for record, err := range all(ctx, cursor) {
 		if err != nil {
 			return err
+		}
+		if id(record) > last {
+			break
 		}
 		if err := e.write(kind, record); err != nil {
 			return err
@@ -195,8 +199,9 @@ type chunk struct {
 
 const (
 	chunkBytes = 64 << 10
-	// aheadChunks is how many chunks of each session are fetched before their turn comes.
-	aheadChunks = 2
+	// What is fetched before its turn comes: so many sessions a worker, and so many chunks of each.
+	aheadSessions = 4
+	aheadChunks   = 2
 )
 
 // conversations exports the messages and summaries of sessions. Workers fetch several sessions at
@@ -215,7 +220,7 @@ func (e *exporter) conversations(ctx context.Context, after string) error {
 	e.progress.begin(messages, count, done) // it counts sessions, and shows messages
 
 	group, ctx := errgroup.WithContext(ctx)
-	queue := make(chan *conversation, 4*e.workers)
+	queue := make(chan *conversation, aheadSessions*e.workers)
 	work := make(chan *conversation)
 	group.Go(func() error {
 		defer close(queue)

@@ -144,7 +144,7 @@ func (c *command) connect(ctx context.Context) (server, serverInfo, error) {
 	if err != nil {
 		return server{}, info, err
 	}
-	health, err := client.Health(ctx)
+	health, err := client.Health(ctx, zep.RequestMaxAttempts(4)) // it may just be a wrong URL
 	if err != nil {
 		return server{}, info, err
 	}
@@ -266,7 +266,7 @@ func (c *command) verify(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	fmt.Fprintf(c.stderr, "%d differences\n", list.n)
+	fmt.Fprintf(c.stderr, "differences: %d\n", list.n)
 	if list.n > 0 {
 		return exitDifferent, nil
 	}

@@ -52,7 +52,6 @@ func (p *progress) begin(what string, total, records int64) {
 		progressbar.OptionSetPredictTime(true),
 		progressbar.OptionSetElapsedTime(false),
 		progressbar.OptionSetWidth(30),
-		progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionClearOnFinish(),
 		progressbar.OptionSetSpinnerChangeInterval(0), // or a goroutine turns it
 		progressbar.OptionSetRenderBlankState(true),

@@ -31,7 +31,7 @@ func TestRoundTrip(t *testing.T) {
 			assert.Contains(t, r.stdout, "messages          200 added, 0 were there\n")
 			r = mustRun(t, fresh.URL, "verify", dir, "-extra")
 			assert.Empty(t, r.stdout)
-			assert.Contains(t, r.stderr, "0 differences\n")
+			assert.Contains(t, r.stderr, "differences: 0\n")
 
 			r = mustRun(t, fresh.URL, "import", dir)
 			for _, line := range []string{

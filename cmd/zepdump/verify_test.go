@@ -214,7 +214,7 @@ func TestVerify_Line(t *testing.T) {
 	r := zepdump(t, server.URL, "verify", dir)
 	assert.Equal(t, `{"kind":"users","id":"joe","difference":"changed","fields":{"email":`+
 		`{"export":"joe@example.com","server":"new@example.com"}}}`+"\n", r.stdout)
-	assert.Contains(t, r.stderr, "1 differences\n")
+	assert.Contains(t, r.stderr, "differences: 1\n")
 }
 
 // The messages of a session that the export has without messages are extra ones.
