@@ -6,6 +6,7 @@ import (
 	"errors"
 	"iter"
 	"math"
+	"path/filepath"
 	"slices"
 	"strconv"
 
@@ -366,20 +367,37 @@ func (e *exporter) documents(ctx context.Context, after string) error {
 	}
 	e.progress.begin(documents, total, e.out.file(documents).records)
 	for _, collection := range list {
-		for document, err := range e.server.documents(ctx, collection.Name) {
-			if err != nil {
-				return err
-			}
-			if err := e.write(documents, documentRecord{collection.Name, *document}); err != nil {
-				return err
-			}
-			e.progress.add(1, 1)
+		if err := e.documentsOf(ctx, collection.Name); err != nil {
+			return err
 		}
 		if err := e.out.mark(collection.Name); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// documentsOf exports the documents of a collection. One that was deleted has none.
+func (e *exporter) documentsOf(ctx context.Context, collection string) (err error) {
+	sorted, err := newSpool(filepath.Join(e.out.dir, "documents.unsorted"+partialSuffix))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closeErr := sorted.close(); err == nil {
+			err = closeErr
+		}
+	}()
+	for document, err := range e.server.documents(ctx, collection) {
+		if err != nil {
+			return err
+		}
+		if err := sorted.add(collection, document); err != nil {
+			return err
+		}
+		e.progress.add(1, 1)
+	}
+	return sorted.each(func(line []byte) error { return e.out.write(documents, line, 1) })
 }
 
 // exportedCollections returns the collections whose documents are exported.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -284,7 +285,8 @@ func testConflicts(t *testing.T, server *zeptest.Server, dir string, listed, lef
 	for i := range 2 {
 		r := zepdump(t, server.URL, "import", dir, "-conflicts", list)
 		require.Equal(t, exitDifferent, r.status, r.stderr)
-		assert.Contains(t, r.stdout, " records are not as in the export: see "+list+"\n")
+		assert.Contains(t, r.stdout, fmt.Sprintf(
+			"Not as in the export: %d, listed in %s\n", len(listed), list))
 		found := describe(t, readFile(t, list))
 		if i == 0 {
 			assert.Equal(t, listed, found)

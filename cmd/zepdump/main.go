@@ -208,7 +208,7 @@ func (c *command) importDir(ctx context.Context) (status int, err error) {
 		return 0, err
 	}
 	defer server.CloseIdleConnections()
-	c.printNotKept(in, "This import does not keep")
+	c.printNotKept(in, "Will not be kept")
 	list := &list{path: cmp.Or(c.conflicts, filepath.Join(c.dir, "conflicts.jsonl"))}
 	im := &importer{
 		server:    server,
@@ -230,9 +230,9 @@ func (c *command) importDir(ctx context.Context) (status int, err error) {
 		return 0, err
 	}
 	c.printImport(in, im)
-	c.printNotKept(in, "Not kept were")
+	c.printNotKept(in, "Not kept")
 	if list.n > 0 {
-		fmt.Fprintf(c.stdout, "%d records are not as in the export: see %s\n", list.n, list.path)
+		fmt.Fprintf(c.stdout, "Not as in the export: %d, listed in %s\n", list.n, list.path)
 		return exitDifferent, nil
 	}
 	return exitOK, nil

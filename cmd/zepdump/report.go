@@ -59,7 +59,7 @@ func (c *command) printNotKept(in *input, title string) {
 		{summaries, "%d summaries: the server makes its own"},
 		{collections, "the UUIDs, times, counts and indexes of %d collections"},
 		{documents, "the UUIDs and times of %d documents"},
-		{documents, "that documents have no document_id: they get their UUID as one"},
+		{documents, "a document_id that is missing: such documents get their UUID as one"},
 		{documents, c.embeddingsText()},
 	} {
 		if n := in.count(line.kind); n > 0 && line.text != "" {

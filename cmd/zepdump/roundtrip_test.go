@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -95,6 +97,29 @@ func TestExport_TwiceIsTheSame(t *testing.T) {
 	}
 }
 
+// The server may send documents in another order, as PostgreSQL does after an update of one.
+func TestExport_DocumentsInOtherOrder(t *testing.T) {
+	t.Parallel()
+	server, client := newServer(t)
+	fill(t, server, client, smallLoad)
+	first, second := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")
+	mustRun(t, server.URL, "export", "-o", first)
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/library/document/list/get") {
+			server.ServeHTTP(w, r)
+			return
+		}
+		recorded := httptest.NewRecorder()
+		server.ServeHTTP(recorded, r)
+		var list []json.RawMessage
+		assert.NoError(t, json.Unmarshal(recorded.Body.Bytes(), &list))
+		slices.Reverse(list)
+		_, _ = w.Write(mustJSON(list))
+	})
+	mustRun(t, url, "export", "-o", second)
+	assert.Equal(t, files(t, first), files(t, second))
+}
+
 // The export has what the API sends, in the API's own words.
 func TestExport_HasEveryField(t *testing.T) {
 	t.Parallel()
@@ -111,11 +136,13 @@ func TestExport_HasEveryField(t *testing.T) {
 	}
 	assert.Equal(t, raw("GET", "/user", nil), parseLines(t, dir, users))
 	assert.Equal(t, normal(raw("GET", "/sessions", nil)), normal(parseLines(t, dir, sessions)))
-	byName := func(a, b any) int {
-		return strings.Compare(a.(map[string]any)["name"].(string), b.(map[string]any)["name"].(string))
+	by := func(key string) func(a, b any) int {
+		return func(a, b any) int {
+			return strings.Compare(a.(map[string]any)[key].(string), b.(map[string]any)[key].(string))
+		}
 	}
 	all := raw("GET", "/collection", nil).([]any)
-	slices.SortFunc(all, byName)
+	slices.SortFunc(all, by("name"))
 	assert.Equal(t, any(all), parseLines(t, dir, collections))
 
 	var wantMessages, wantSummaries, wantDocuments []any
@@ -135,8 +162,9 @@ func TestExport_HasEveryField(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"library", "vectors"} {
-		list := raw("POST", "/collection/{c}/document/list/get", struct{}{}, name)
-		for _, d := range list.([]any) {
+		list := raw("POST", "/collection/{c}/document/list/get", struct{}{}, name).([]any)
+		slices.SortFunc(list, by("uuid")) // fill gives all of them the same time
+		for _, d := range list {
 			wantDocuments = append(wantDocuments, with(d, "collection", name))
 		}
 	}
