@@ -107,7 +107,7 @@ func TestReadme_Recording(t *testing.T) {
 
 	text := strings.NewReplacer(dir, "backup", from.URL, "http://localhost:8000").Replace(got.String())
 	if *update {
-		page = strings.Replace(page, recorded[1], text, 1)
+		page = strings.Replace(page, recorded[0], "```console\n"+text+"```", 1)
 		require.NoError(t, os.WriteFile("README.md", []byte(page), 0o644))
 		return
 	}
