@@ -3,9 +3,11 @@ package zep
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"regexp"
 	"slices"
@@ -97,6 +99,68 @@ func (s *DocumentService) GetByIDs(
 ) ([]*Document, error) {
 	err := checkList(collection, "documentIDs", documentIDs)
 	return s.getList(ctx, "Document.GetByIDs", collection, "document_ids", documentIDs, err, opts)
+}
+
+// All walks all documents of a collection, with or without metadata, with their embeddings, in the
+// server's order. The walk of an empty collection yields nothing; that of one that does not exist
+// is [ErrNotFound].
+//
+// It is one request, whose response is decoded while it comes. The walk holds one document, of at
+// most 256 MiB as JSON, and up to 40 bytes for each one that it has yielded. The server loads the
+// whole collection before it answers.
+//
+// A response that breaks off is asked for again from its beginning, and what was yielded before is
+// left out, by the UUIDs, whatever the order. A document that is there throughout the walk is
+// yielded once; one that is added or deleted meanwhile may be yielded or not. An error is yielded
+// once, and ends the walk.
+//
+// A break of the loop, or a panic in it, ends the request. As long as the loop works on a document,
+// nothing more is read, so a proxy or the server may cut a loop that is slow.
+//
+// [RequestTimeout] and [WithTimeout] bound the time without data, before the response and in it,
+// with the waits between attempts; the time that the loop takes does not count, nor does it of
+// [WithAttemptTimeout]. The Timeout of an http.Client of your own bounds the whole response.
+// [RequestMaxAttempts] and [WithMaxAttempts] bound the attempts in a row without a new document; 1
+// is never again. [CaptureResponse] stores the response, without a body, before the first document
+// is yielded.
+//
+// POST /api/v1/collection/{collectionName}/document/list/get
+func (s *DocumentService) All(
+	ctx context.Context, collection string, opts ...RequestOption,
+) iter.Seq2[*Document, error] {
+	opts = slices.Clone(opts)
+	return func(yield func(*Document, error) bool) {
+		yielded := map[[16]byte]struct{}{} // the hashes of their UUIDs
+		_, err := do(ctx, s.client, call[none]{
+			endpoint: "POST /collection/{collectionName}/document/list/get",
+			ids:      []string{collection},
+			body:     struct{}{}, // all documents
+			resend:   readOnly,
+			each: func(record []byte) (isNew, more bool, err error) {
+				if err := checkDecodedSize(record, maxDecoded); err != nil {
+					return false, false, err
+				}
+				document, err := decodeDocument(nil, record)
+				if err != nil {
+					return false, false, err
+				}
+				hash := sha256.Sum256([]byte(uuidKey(document.UUID)))
+				key := [16]byte(hash[:])
+				if _, known := yielded[key]; known {
+					return false, true, nil
+				}
+				yielded[key] = struct{}{}
+				return true, yield(document, nil), nil
+			},
+		}, opts)
+		switch {
+		case err == nil, isNoneFound(err):
+		case len(yielded) > 0:
+			yield(nil, fmt.Errorf("zep: Document.All: after %d documents: %w", len(yielded), err))
+		default:
+			yield(nil, err)
+		}
+	}
 }
 
 // Update changes the DocumentID, of at most 40 characters here, and the metadata of a document. The

@@ -198,7 +198,7 @@ func (e *Error) hint() string {
 		return "the record may be locked on the server: see " +
 			"https://github.com/zep-go/zep/blob/main/docs/server-locks.md"
 	case e.Is(ErrUnauthorized):
-		return "check the API key (WithAPIKey or ZEP_API_KEY)"
+		return "check the API key (WithAPIKey, WithTokenSource or ZEP_API_KEY)"
 	case e.StatusCode/100 == 3 && e.Header.Get("Location") != "":
 		return "redirects are not followed: set the base URL (WithBaseURL or ZEP_API_URL) to the " +
 			"server's own"

@@ -334,7 +334,7 @@ func TestError_Text(t *testing.T) {
 	t.Parallel()
 	const endpointHint = "; the server does not know this path: " +
 		"check that the base URL (WithBaseURL or ZEP_API_URL) is that of a Zep v0.x server"
-	const keyHint = "; check the API key (WithAPIKey or ZEP_API_KEY)"
+	const keyHint = "; check the API key (WithAPIKey, WithTokenSource or ZEP_API_KEY)"
 	const redirectHint = "; redirects are not followed: " +
 		"set the base URL (WithBaseURL or ZEP_API_URL) to the server's own"
 	const hereHint = "; check that Zep runs there, " +

@@ -8,6 +8,7 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/zep-go/zep"
@@ -61,6 +62,42 @@ func ExampleNewClient() {
 	// Output:
 	// zep.Client(https://zep.example.com)
 	// zep: NewClient: WithTimeout(-1s): must be more than 0; WithMaxAttempts(0): must be at least 1
+}
+
+func ExampleWithTokenSource() {
+	ctx := context.Background()
+	server := zeptest.NewServer(zeptest.WithAPIKey("the-first-token"))
+	defer server.Close()
+
+	var mu sync.Mutex
+	var token string
+	var expires time.Time
+	source := func(context.Context) (string, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if time.Now().After(expires) {
+			fmt.Println("logging in")
+			token, expires = "the-first-token", time.Now().Add(time.Hour)
+		}
+		return token, nil
+	}
+	client, err := zep.NewClient(zep.WithBaseURL(server.URL), zep.WithTokenSource(source))
+	if err != nil {
+		log.Fatal(err)
+	}
+	addUsers(ctx, client, "jane", "john")
+
+	errNoLogin := errors.New("the login is down")
+	client, err = zep.NewClient(zep.WithBaseURL(server.URL), zep.WithTokenSource(
+		func(context.Context) (string, error) { return "", errNoLogin }))
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = client.User.Get(ctx, "jane")
+	fmt.Println(errors.Is(err, errNoLogin), err)
+	// Output:
+	// logging in
+	// true zep: GET /api/v1/user/jane: WithTokenSource: the login is down
 }
 
 func ExampleClient_Health() {

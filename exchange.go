@@ -3,8 +3,10 @@ package zep
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -44,11 +46,13 @@ type exchange struct {
 	update        update
 	turn          *turn // nil of a call that waits for none
 	decode        func(http.Header, []byte) error
+	stream        *stream // of a response that is decoded while it comes, in the place of decode
 
 	retry         retryablehttp.Client
 	request       retryablehttp.Request
-	attempt       attempt // the last one
-	answer        *Error  // the last one that came whole and was no success
+	tokens        []string // what WithTokenSource made of Authorization, the last one at the end
+	attempt       attempt  // the last one
+	answer        *Error   // the last one that came whole and was no success
 	wait          time.Duration
 	maybeExecuted bool // an attempt was sent and its outcome is ambiguous
 }
@@ -81,7 +85,7 @@ func (x *exchange) run(ctx context.Context, deadline time.Time, body []byte) *Er
 
 func (x *exchange) send(body []byte) *Error {
 	if err := x.prepare(body); err != nil {
-		return x.newError(nil, err.Error(), err)
+		return x.newError(nil, err.Error(), errors.Join(err, x.ended()))
 	}
 	_, err := x.retry.Do(&x.request)
 	failure := x.attempt.err
@@ -118,6 +122,9 @@ func (x *exchange) prepare(body []byte) error {
 		PrepareRetry: x.prepareRetry,
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}
+	if x.stream != nil {
+		x.retry.RetryMax = math.MaxInt // shouldRetry counts
+	}
 	x.request.Request = &http.Request{
 		Method:     x.method,
 		Proto:      "HTTP/1.1",
@@ -130,18 +137,45 @@ func (x *exchange) prepare(body []byte) error {
 			return err
 		}
 	}
+	if err := x.nextToken(); err != nil {
+		return err
+	}
 	x.request.Request = x.startAttempt(x.request.Request)
+	return nil
+}
+
+// nextToken asks for the token of the next attempt, if there is a function to ask.
+func (x *exchange) nextToken() error {
+	if x.client.token == nil || x.header["Authorization"] != nil {
+		return nil
+	}
+	ctx, cancel := context.WithDeadline(x.ctx, x.deadline)
+	defer cancel()
+	token, err := x.client.token(ctx)
+	if parsed, invalid := parseToken("the token", token); err == nil {
+		token, err = parsed, invalid
+	}
+	value := ""
+	if token != "" {
+		value = "Bearer " + token
+	}
+	if last := len(x.tokens) - 1; last < 0 || x.tokens[last] != value {
+		x.tokens = append(x.tokens, value)
+	}
+	if err != nil {
+		return fmt.Errorf("WithTokenSource: %w", err)
+	}
 	return nil
 }
 
 // startAttempt begins the next attempt and returns its request. Its URL, header and trace are its
 // own: the transport may still be at work on the last attempt's.
 func (x *exchange) startAttempt(req *http.Request) *http.Request {
-	deadline := x.deadline
-	if bound := x.client.attemptTimeout; bound > 0 && time.Now().Add(bound).Before(deadline) {
-		deadline = time.Now().Add(bound)
+	start := context.WithDeadline
+	if x.stream != nil {
+		start = x.stream.start
 	}
-	ctx, cancel := context.WithDeadline(x.ctx, deadline)
+	ctx, cancel := start(x.ctx, x.attemptDeadline())
 	x.attempt = attempt{
 		number: x.attempt.number + 1,
 		start:  x.client.now(),
@@ -157,6 +191,14 @@ func (x *exchange) startAttempt(req *http.Request) *http.Request {
 	req = req.WithContext(ctx)
 	req.URL, req.Header = &target, x.headers(req.GetBody != nil)
 	return req
+}
+
+// attemptDeadline returns the deadline of an attempt that begins now.
+func (x *exchange) attemptDeadline() time.Time {
+	if bound := x.client.attemptTimeout; bound > 0 && time.Now().Add(bound).Before(x.deadline) {
+		return time.Now().Add(bound)
+	}
+	return x.deadline
 }
 
 // httpClient returns what carries the attempt.
@@ -178,6 +220,13 @@ func (x *exchange) httpClient() *http.Client {
 // prepareRetry begins another attempt after a wait.
 func (x *exchange) prepareRetry(req *http.Request) error {
 	if err := errors.Join(x.ended(), x.turn.lost()); err != nil {
+		return err
+	}
+	if err := x.nextToken(); err != nil {
+		if x.ended() == nil { // the error is that of the function, not that of the last attempt
+			x.answer, x.attempt.err = nil, x.newError(nil, err.Error(), err)
+			x.attempt.err.maybeExecuted = x.maybeExecuted
+		}
 		return err
 	}
 	*req = *x.startAttempt(req)
@@ -238,6 +287,8 @@ func (x *exchange) headers(body bool) http.Header {
 	h["User-Agent"] = x.client.userAgent
 	if authorization := x.client.authorization(); authorization != nil {
 		h["Authorization"] = authorization
+	} else if last := len(x.tokens) - 1; last >= 0 && x.tokens[last] != "" {
+		h["Authorization"] = x.tokens[last : last+1 : last+1]
 	}
 	if body {
 		h["Content-Type"] = contentType
@@ -275,7 +326,7 @@ const minSecret = 8
 
 // redactor returns what takes the tokens of the call out of texts.
 func (x *exchange) redactor() redactor {
-	found := secrets(slices.Concat(x.client.authorization(), x.header["Authorization"]))
+	found := secrets(slices.Concat(x.client.authorization(), x.tokens, x.header["Authorization"]))
 	for _, values := range x.client.config.header {
 		for _, value := range values {
 			if len(value) >= minSecret {

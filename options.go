@@ -1,6 +1,7 @@
 package zep
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -42,7 +43,7 @@ func WithBaseURL(baseURL string) Option {
 // or anything else in it than printable ASCII is refused.
 func WithAPIKey(key string) Option {
 	return func(c *config) error {
-		key, err := parseAPIKey(key)
+		key, err := parseToken("the API key", key)
 		if err != nil {
 			return err
 		}
@@ -51,6 +52,30 @@ func WithAPIKey(key string) Option {
 			header = []string{"Bearer " + key}
 		}
 		c.authorization = func() []string { return header }
+		return nil
+	}
+}
+
+// WithTokenSource sets a function that returns the JWT, in place of a fixed key: for tokens that
+// expire. The client asks it before every attempt, unless [RequestHeader] sets Authorization, and
+// keeps no token: the function should. The same forms as of an API key are accepted and refused,
+// "" sends none, and all tokens of a call are kept out of errors and logs as the key is.
+//
+// Calls that ask at the same time share one run of the function. Its context has none of their
+// values, and ends when no call waits for it any more: the function must return then. The next run
+// may begin before it has. A call waits for at most its own timeout.
+//
+// An error of the function, and a token that is refused, ends the call: nothing more is sent. The
+// error of the call has its text and wraps it, and matches [ErrAmbiguous] if an attempt before it
+// may have been carried out.
+//
+// It excludes [WithAPIKey], except with "", and the environment variable ZEP_API_KEY is not read.
+func WithTokenSource(source func(context.Context) (string, error)) Option {
+	return func(c *config) error {
+		if source == nil {
+			return errors.New("WithTokenSource: the function is nil")
+		}
+		c.token = shareRuns(source)
 		return nil
 	}
 }
@@ -72,6 +97,7 @@ const (
 type config struct {
 	baseURL           *url.URL
 	authorization     func() []string
+	token             func(context.Context) (string, error) // nil without WithTokenSource
 	httpClient        *http.Client
 	timeout           time.Duration
 	maxAttempts       int
@@ -108,6 +134,9 @@ func newConfig(opts []Option) (config, error) {
 	if cfg.locker != nil && cfg.concurrentUpdates {
 		wrong = append(wrong, "WithLocker and WithConcurrentUpdates exclude each other")
 	}
+	if cfg.token != nil && cfg.authorization != nil && cfg.authorization() != nil {
+		wrong = append(wrong, "WithAPIKey and WithTokenSource exclude each other: leave one of them out")
+	}
 	if wrong != nil {
 		return cfg, errors.New("zep: NewClient: " + oneLine(strings.Join(wrong, "; ")))
 	}
@@ -123,7 +152,11 @@ func newConfig(opts []Option) (config, error) {
 		}
 	}
 	if cfg.authorization == nil {
-		if err := WithAPIKey(os.Getenv(envAPIKey))(&cfg); err != nil {
+		key := ""
+		if cfg.token == nil {
+			key = os.Getenv(envAPIKey)
+		}
+		if err := WithAPIKey(key)(&cfg); err != nil {
 			return cfg, fmt.Errorf("zep: NewClient: %s: %w", envAPIKey, err)
 		}
 	}
@@ -189,8 +222,9 @@ func parseBaseURL(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// parseAPIKey returns the key without what often is around it. The error does not show the key.
-func parseAPIKey(raw string) (string, error) {
+// parseToken returns a token without what often is around it. The error calls it by the given name,
+// and does not show it.
+func parseToken(name, raw string) (string, error) {
 	const scheme = "Bearer"
 	key := strings.TrimSpace(raw)
 	if len(key) >= len(scheme) && strings.EqualFold(key[:len(scheme)], scheme) {
@@ -204,7 +238,7 @@ func parseAPIKey(raw string) (string, error) {
 	case raw == "":
 		return "", nil
 	case key == "":
-		return "", errors.New("the API key is empty but for white space or the word Bearer")
+		return "", errors.New(name + " is empty but for white space or the word Bearer")
 	case strings.ContainsFunc(key, unicode.IsSpace):
 		has = "white space"
 	case strings.ContainsFunc(key, unicode.IsControl):
@@ -216,8 +250,7 @@ func parseAPIKey(raw string) (string, error) {
 	default:
 		return key, nil
 	}
-	return "", fmt.Errorf(
-		"the API key has %s in it: set the bare token (the key is not shown here)", has)
+	return "", fmt.Errorf("%s has %s in it: set the bare token (it is not shown here)", name, has)
 }
 
 // WithHTTPClient makes every request go through the given client, which cannot be nil: its
@@ -315,7 +348,7 @@ func WithHeader(key, value string) Option {
 		case err != nil:
 			return err
 		case name == "Authorization":
-			return errors.New("WithHeader: Authorization is set by WithAPIKey")
+			return errors.New("WithHeader: Authorization is set by WithAPIKey or WithTokenSource")
 		}
 		if c.header == nil {
 			c.header = http.Header{}

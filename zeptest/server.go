@@ -63,7 +63,8 @@ func NewServer(opts ...Option) *Server {
 }
 
 // Client returns a client for this server, with the API key that the server requires, or none,
-// whatever the environment says. The given options come after these, so they win.
+// whatever the environment says. The given options come after these, so they win. For a
+// [zep.WithTokenSource] and a server that requires a key, use [zep.NewClient] with the URL.
 func (s *Server) Client(opts ...zep.Option) (*zep.Client, error) {
 	own := []zep.Option{zep.WithBaseURL(s.URL), zep.WithAPIKey(s.apiKey)}
 	return zep.NewClient(slices.Concat(own, opts)...)
