@@ -147,6 +147,11 @@ func TestExport_FolderIsTaken(t *testing.T) {
 		"collections,documents -gzip=false", server.URL, "-gzip")
 	other, _ := newServer(t)
 	refused(" has a partial export of another server, "+server.URL, other.URL)
+
+	lock, err := lockDir(dir)
+	require.NoError(t, err)
+	defer lock.Close()
+	refused(" is in use by another export: resource temporarily unavailable", server.URL)
 }
 
 // A disk that is full ends an export in one line, and the export goes on when there is room.
@@ -214,7 +219,8 @@ func TestCommands_Unauthorized(t *testing.T) {
 		r := zepdump(t, server.URL, append(args, "-key", "a-wrong-key")...)
 		assert.Equal(t, exitError, r.status)
 		assert.Empty(t, r.stdout)
-		assert.Regexp(t, `^zepdump: zep: GET /api/v1/sessions: 401: token is unauthorized[^\n]*\n$`, r.stderr)
+		assert.Regexp(t,
+			`^zepdump: zep: GET /api/v1/sessions: 401: token is unauthorized[^\n]*\n$`, r.stderr)
 		assert.NotContains(t, r.stderr, "wrong-key")
 	}
 	assert.NoFileExists(t, dir)
@@ -232,6 +238,10 @@ func TestImport_Forbidden(t *testing.T) {
 	assert.Contains(t, r.stderr, "403: read only")
 	assert.NoFileExists(t, filepath.Join(dir, "conflicts.jsonl"))
 	assert.Empty(t, counts(t, client))
+
+	r = zepdump(t, server.URL, "import", dir, "-conflicts", filepath.Join(dir, "missing", "list"))
+	assert.Equal(t, exitError, r.status)
+	assert.Regexp(t, `^zepdump: open \S+list.partial: no such file or directory\n$`, r.stderr)
 }
 
 func TestCommands_NoServer(t *testing.T) {

@@ -76,7 +76,7 @@ func TestReadme_Recording(t *testing.T) {
 
 	from, fromClient := newServer(t)
 	to, toClient := newServer(t)
-	fill(t, from, fromClient, load{users: 1000, sessions: 300, messages: 5000, documents: 400})
+	fill(t, from, fromClient, load{users: 500, sessions: 100, messages: 2000, documents: 200})
 	dir := filepath.Join(t.TempDir(), "backup")
 	var got strings.Builder
 	run := func(url, line string) {

@@ -321,7 +321,7 @@ func (e *exporter) writeConversations(ctx context.Context, queue <-chan *convers
 			}
 		}
 		if c.unaddressable {
-			e.out.manifest.Unaddressable++
+			e.out.unaddressable++
 			e.progress.warn("the messages of the session %q are left out: no request can carry its id",
 				c.session.SessionID)
 		}

@@ -54,7 +54,9 @@ func (x *executioner) handle(w http.ResponseWriter, r *http.Request) {
 
 // run runs the program in a process, which gets the signal at a request. It returns the number of
 // requests, and how the process ended.
-func (x *executioner) run(t *testing.T, at int, args ...string) (requests int, state *os.ProcessState) {
+func (x *executioner) run(
+	t *testing.T, at int, args ...string,
+) (requests int, state *os.ProcessState) {
 	t.Helper()
 	cmd := childCommand(x.url, args...)
 	var output bytes.Buffer
@@ -90,13 +92,11 @@ func (x *executioner) kill(t *testing.T, random *rand.Rand, total int, args ...s
 
 func TestKill_EachPhase(t *testing.T) {
 	t.Parallel()
-	for _, seed := range []uint64{1, 2} {
-		for _, gzip := range []string{"-gzip=false", "-gzip=true"} {
-			t.Run(gzip, func(t *testing.T) {
-				t.Parallel()
-				testKill(t, seed, gzip)
-			})
-		}
+	for seed, gzip := range []string{"-gzip=false", "-gzip=true"} {
+		t.Run(gzip, func(t *testing.T) {
+			t.Parallel()
+			testKill(t, uint64(seed), gzip)
+		})
 	}
 }
 
@@ -165,6 +165,9 @@ func TestExport_Interrupted(t *testing.T) {
 					" is a partial export: run the export again to complete it\n"}, r)
 			}
 
+			// Killed between the new name of a file and the manifest that says so.
+			name := filepath.Join(dir, "messages.jsonl")
+			require.NoError(t, os.Rename(name+partialSuffix, name))
 			x.run(t, 0, "export", "-o", dir)
 			assert.Equal(t, files(t, whole), files(t, dir))
 			assert.Equal(t, timeless(t, whole), timeless(t, dir))

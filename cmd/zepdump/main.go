@@ -70,6 +70,7 @@ type command struct {
 	pause          time.Duration // before a record is tried a second time
 	tune           func(*output) // what tests change of an export; nil for nothing
 	client         []zep.Option  // of tests
+	progress       *progress
 
 	// The flags.
 	url, key   string
@@ -120,10 +121,12 @@ func isHelp(arg string) bool {
 
 // fail prints an error in one line.
 func (c *command) fail(err error) int {
-	text := strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " ")
-	fmt.Fprintf(c.stderr, "zepdump: %s\n", text)
+	fmt.Fprintf(c.stderr, "zepdump: %s\n", oneLine(err))
 	return exitError
 }
+
+// oneLine returns the text of an error without line breaks.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // connect returns a client for the server, and what the manifest says of the server. It fails if
 // the server is not there, or refuses the key.
@@ -131,8 +134,8 @@ func (c *command) connect(ctx context.Context) (server, serverInfo, error) {
 	url := cmp.Or(c.url, os.Getenv("ZEP_API_URL"), "http://localhost:8000")
 	options := []zep.Option{
 		zep.WithBaseURL(url),
-		zep.WithMaxAttempts(10), // this may take hours: it does not give up soon
-		zep.WithTimeout(10 * time.Minute),
+		zep.WithMaxAttempts(6),
+		zep.WithTimeout(10 * time.Minute), // a page of a large table takes a while
 		zep.WithAttemptTimeout(2 * time.Minute),
 		zep.WithUserAgent("zepdump"),
 	}
@@ -151,7 +154,8 @@ func (c *command) connect(ctx context.Context) (server, serverInfo, error) {
 	info.Version = health.Version
 	// Health needs no key.
 	_, err = client.Session.List(ctx, &zep.ListOptions{Limit: 1})
-	return server{Client: client, pause: c.pause}, info, err
+	c.progress = newProgress(c.stderr, c.terminal)
+	return server{Client: client, pause: c.pause, warn: c.progress.warn}, info, err
 }
 
 func (c *command) export(ctx context.Context) (int, error) {
@@ -173,6 +177,7 @@ func (c *command) export(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	defer out.lock.Close()
 	if c.tune != nil {
 		c.tune(out)
 	}
@@ -183,7 +188,7 @@ func (c *command) export(ctx context.Context) (int, error) {
 		server:   server,
 		out:      out,
 		workers:  c.workers,
-		progress: newProgress(c.stderr, c.terminal),
+		progress: c.progress,
 	}
 	if err := e.run(ctx); err != nil {
 		return 0, err
@@ -209,14 +214,17 @@ func (c *command) importDir(ctx context.Context) (status int, err error) {
 	}
 	defer server.CloseIdleConnections()
 	c.printNotKept(in, "Will not be kept")
-	list := &list{path: cmp.Or(c.conflicts, filepath.Join(c.dir, "conflicts.jsonl"))}
+	list, err := newList(cmp.Or(c.conflicts, filepath.Join(c.dir, "conflicts.jsonl")))
+	if err != nil {
+		return 0, err
+	}
 	im := &importer{
 		server:    server,
 		in:        in,
 		options:   c.options(),
 		overwrite: c.overwrite,
 		workers:   c.workers,
-		progress:  newProgress(c.stderr, c.terminal),
+		progress:  c.progress,
 		report:    list.add,
 	}
 	err = im.run(ctx)
@@ -256,7 +264,7 @@ func (c *command) verify(ctx context.Context) (int, error) {
 		options:  c.options(),
 		extra:    c.extra,
 		workers:  c.workers,
-		progress: newProgress(c.stderr, c.terminal),
+		progress: c.progress,
 		report:   list.add,
 	}
 	err = v.run(ctx)

@@ -157,7 +157,8 @@ func fillMessages(t testing.TB, server *zeptest.Server, client *zep.Client, l lo
 			list = append(list, message)
 		}
 		id := fmt.Sprintf("session-%d", i)
-		require.NoError(t, client.Memory.Add(context.Background(), id, &zep.AddMemoryRequest{Messages: list}))
+		add := &zep.AddMemoryRequest{Messages: list}
+		require.NoError(t, client.Memory.Add(context.Background(), id, add))
 		if i%5 == 0 {
 			require.NoError(t, server.SetSummary(id, "They talked about "+id+"."))
 		}

@@ -31,9 +31,12 @@ type output struct {
 	every      time.Duration                                // between two points to go on from
 	open       func(string, int, fs.FileMode) (file, error) // os.OpenFile
 
+	lock       io.Closer     // of the folder
 	files      []*outputFile // of the step
 	block      int           // the bytes of JSON in this block
 	checkpoint time.Time     // when the manifest was written last
+
+	unaddressable int64 // also those of this block
 }
 
 // file is what an output needs of an [os.File].
@@ -74,22 +77,35 @@ func newOutput(dir string, fresh manifest) (*output, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
+	var err error
+	if o.lock, err = lockDir(dir); err != nil {
+		return nil, fmt.Errorf("%s is in use by another export: %w", dir, err)
+	}
+	if err := o.takeUp(); err != nil {
+		return nil, errors.Join(err, o.lock.Close())
+	}
+	return o, nil
+}
+
+// takeUp takes up the partial export that is in the folder, if one is.
+func (o *output) takeUp() error {
+	dir, fresh := o.dir, o.manifest
 	there, err := readManifest(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return o, emptyDir(dir)
+		return emptyDir(dir)
 	case err != nil:
-		return nil, err
+		return err
 	case there.Status == statusComplete:
-		return nil, fmt.Errorf("%s has a complete export: choose another folder with -o", dir)
+		return fmt.Errorf("%s has a complete export: choose another folder with -o", dir)
 	case there.Server.URL != fresh.Server.URL:
-		return nil, fmt.Errorf("%s has a partial export of another server, %s", dir, there.Server.URL)
+		return fmt.Errorf("%s has a partial export of another server, %s", dir, there.Server.URL)
 	case !slices.Equal(there.Kinds, fresh.Kinds) || there.Compressed != fresh.Compressed:
-		return nil, fmt.Errorf("%s has a partial export with other flags: -only=%s -gzip=%t",
+		return fmt.Errorf("%s has a partial export with other flags: -only=%s -gzip=%t",
 			dir, strings.Join(there.Kinds, ","), there.Compressed)
 	}
 	o.manifest = there
-	return o, nil
+	return nil
 }
 
 // emptyDir returns an error if a folder has files that are not of this program's beginning.
@@ -131,7 +147,7 @@ func (o *output) begin(step string, kinds []string) (after string, ok bool, err 
 			resume.Files = append(resume.Files, fileInfo{Kind: kind, Name: o.name(kind)})
 		}
 	}
-	o.block, o.files = 0, nil
+	o.block, o.files, o.unaddressable = 0, nil, o.manifest.Unaddressable
 	for _, info := range resume.Files {
 		f, err := o.openFile(info)
 		if err != nil {
@@ -232,7 +248,7 @@ func (o *output) cut(after string, last bool) error {
 		f.Records = f.records
 		resume.Files = append(resume.Files, f.fileInfo)
 	}
-	o.block, o.manifest.Resume = 0, resume
+	o.block, o.manifest.Resume, o.manifest.Unaddressable = 0, resume, o.unaddressable
 	return nil
 }
 

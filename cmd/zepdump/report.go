@@ -85,15 +85,20 @@ func (c *command) embeddingsText() string {
 	return "the embeddings of collections that the server embeds: it makes its own"
 }
 
-// list is differences as JSON Lines. With a path they go into a file that is there only if there
-// are some. It is safe for concurrent use.
+// list is differences as JSON Lines. It is safe for concurrent use.
 type list struct {
-	path string
+	path string   // "" if they do not go into a file
+	file *os.File // which has its name only when the list is whole
 
-	mu   sync.Mutex
-	to   io.Writer
-	file *os.File
-	n    int
+	mu sync.Mutex
+	to io.Writer
+	n  int
+}
+
+// newList returns a list that goes into a file.
+func newList(path string) (*list, error) {
+	f, err := os.Create(path + partialSuffix)
+	return &list{path: path, file: f, to: f}, err
 }
 
 // add adds a line.
@@ -104,28 +109,20 @@ func (l *list) add(d difference) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.to == nil {
-		if l.file, err = os.Create(l.path + partialSuffix); err != nil {
-			return err
-		}
-		l.to = l.file
-	}
 	l.n++
 	_, err = l.to.Write(append(line, '\n'))
 	return err
 }
 
-// close gives the file its name, if it is whole. If there are no differences, it removes the file
-// of an earlier run.
+// close gives the file its name, if it is whole. If there are no differences there is no file, and
+// none of an earlier run.
 func (l *list) close(whole bool) error {
-	if l.file != nil {
+	if !whole || l.n > 0 {
 		return finish(l.file, l.path, whole)
 	}
-	if !whole {
-		return nil
+	err := errors.Join(l.file.Close(), os.Remove(l.file.Name()))
+	if removeErr := os.Remove(l.path); !errors.Is(removeErr, os.ErrNotExist) {
+		err = errors.Join(err, removeErr)
 	}
-	if err := os.Remove(l.path); !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
+	return err
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -291,6 +292,23 @@ func TestExport_UnaddressableSession(t *testing.T) {
 	assert.Equal(t, int64(2), m.file(messages).Records)
 
 	fresh, _ := newServer(t)
+	// It is counted once, though the export was begun again after it.
+	var broken atomic.Bool
+	broken.Store(true)
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/c/messages") && broken.Load() {
+			http.Error(w, "broken", http.StatusInternalServerError)
+			return
+		}
+		server.ServeHTTP(w, r)
+	})
+	again := filepath.Join(t.TempDir(), "again")
+	require.Equal(t, exitError, zepdump(t, url, "export", "-o", again, "-workers", "1").status)
+	broken.Store(false)
+	mustRun(t, url, "export", "-o", again, "-workers", "1")
+	assert.Equal(t, files(t, dir), files(t, again))
+	assert.Equal(t, m, timeless(t, again))
+
 	r = zepdump(t, fresh.URL, "import", dir)
 	assert.Equal(t, exitDifferent, r.status, r.stderr)
 	conflicts := differences(t, readFile(t, filepath.Join(dir, "conflicts.jsonl")))

@@ -18,6 +18,8 @@ import (
 type server struct {
 	*zep.Client
 	pause time.Duration // before something is tried a second time; then twice as much
+
+	warn func(format string, args ...any) // tells what is tried again
 }
 
 // maxTries is how often something is tried that fails for a passing reason.
@@ -39,6 +41,7 @@ func (s server) wait(ctx context.Context, tries int, err error) bool {
 	if tries >= maxTries || !mayPass(err) {
 		return false
 	}
+	s.warn("try %d of %d failed: %s", tries, maxTries, oneLine(err))
 	select {
 	case <-time.After(s.pause << (tries - 1)):
 		return true
@@ -193,30 +196,8 @@ func (s server) collectionsByName(ctx context.Context) (map[string]*zep.Collecti
 // documents walks the documents of a collection. One that was deleted has none.
 func (s server) documents(ctx context.Context, collection string) iter.Seq2[*zep.Document, error] {
 	return func(yield func(*zep.Document, error) bool) {
-		for document, err := range s.allDocuments(ctx, collection) {
+		for document, err := range s.Document.All(ctx, collection) {
 			if errors.Is(err, zep.ErrNotFound) || !yield(document, err) {
-				return
-			}
-		}
-	}
-}
-
-func (s server) allDocuments(
-	ctx context.Context, collection string,
-) iter.Seq2[*zep.Document, error] {
-	return func(yield func(*zep.Document, error) bool) {
-		var all []*zep.Document
-		err := s.Do(ctx, zep.RawCall{
-			Method: "POST",
-			Route:  "/collection/{collectionName}/document/list/get",
-			IDs:    []string{collection},
-			Body:   struct{}{},
-		}, &all, zep.RequestMaxAttempts(10))
-		if err != nil {
-			yield(nil, err)
-		}
-		for _, document := range all {
-			if !yield(document, nil) {
 				return
 			}
 		}
