@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -11,6 +12,9 @@ import (
 
 	"github.com/zep-go/zep/internal/chaos"
 )
+
+// seeds makes the tests with random faults and kills longer.
+var seeds = flag.Uint64("seeds", 2, "number of seeds of the tests with random faults and kills")
 
 // chaosBefore puts a proxy in front of a server that makes a fifth of the requests fail.
 func chaosBefore(
@@ -28,7 +32,7 @@ func chaosBefore(
 // A fifth of the requests fails.
 func TestChaos_RoundTrip(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(3) {
+	for seed := range *seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			server, client := newServer(t)

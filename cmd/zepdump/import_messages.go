@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/zep-go/zep"
@@ -168,7 +169,8 @@ func (t *transcript) flush(ctx context.Context) error {
 	return nil
 }
 
-// add adds messages. If that fails they are added one by one, to find those that cannot be.
+// add adds messages. If one of them is taken, none was added: those that the session has are from
+// an earlier try, and what is left is added one by one, to find those that cannot be.
 func (t *transcript) add(ctx context.Context, batch []*zep.Message) error {
 	im := t.im
 	err := t.send(ctx, batch)
@@ -176,28 +178,58 @@ func (t *transcript) add(ctx context.Context, batch []*zep.Message) error {
 		im.counts[messages].added.Add(int64(len(batch)))
 		return nil
 	}
-	if len(batch) > 1 && isRefusal(err) {
-		for i := range batch {
-			if err := t.add(ctx, batch[i:i+1]); err != nil {
-				return err
-			}
+	if errors.Is(err, zep.ErrAlreadyExists) {
+		left, err := t.withoutThose(ctx, batch)
+		if err != nil || len(left) == 0 {
+			return err
 		}
-		return nil
+		if len(left) < len(batch) {
+			return t.add(ctx, left)
+		}
+		if len(batch) == 1 {
+			return im.conflict(difference{
+				Kind:       messages,
+				ID:         batch[0].UUID,
+				In:         t.sessionID,
+				Difference: isRefused,
+				Reason:     "another session has a message with this UUID, or a deleted one",
+			})
+		}
 	}
-	if !errors.Is(err, zep.ErrAlreadyExists) {
+	if len(batch) == 1 || !isRefusal(err) {
 		return im.refused(messages, t.sessionID, batch[0].UUID, err)
 	}
-	there, getErr := im.server.Message.Get(ctx, t.sessionID, batch[0].UUID, zep.RequestMaxAttempts(3))
-	if getErr == nil { // an earlier try stored it
-		return t.compare(ctx, batch[0], there)
+	for i := range batch {
+		if err := t.add(ctx, batch[i:i+1]); err != nil {
+			return err
+		}
 	}
-	return im.conflict(difference{
-		Kind:       messages,
-		ID:         batch[0].UUID,
-		In:         t.sessionID,
-		Difference: isRefused,
-		Reason:     "another session has a message with this UUID, or a deleted one",
-	})
+	return nil
+}
+
+// withoutThose settles the messages of a batch that the session has, and returns the others.
+func (t *transcript) withoutThose(
+	ctx context.Context, batch []*zep.Message,
+) (left []*zep.Message, err error) {
+	there := map[string]*zep.Message{}
+	for m, err := range t.im.server.messages(ctx, t.sessionID) {
+		if err != nil {
+			return nil, err
+		}
+		isIt := func(b *zep.Message) bool { return sameUUID(b, m) }
+		if slices.ContainsFunc(batch, isIt) {
+			there[strings.ToLower(m.UUID)] = m
+		}
+	}
+	for _, m := range batch {
+		found := there[strings.ToLower(m.UUID)]
+		if found == nil {
+			left = append(left, m)
+		} else if err := t.compare(ctx, m, found); err != nil {
+			return nil, err
+		}
+	}
+	return left, nil
 }
 
 // send sends messages in one call, again if it failed for a passing reason.

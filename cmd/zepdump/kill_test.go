@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -92,10 +93,10 @@ func (x *executioner) kill(t *testing.T, random *rand.Rand, total int, args ...s
 
 func TestKill_EachPhase(t *testing.T) {
 	t.Parallel()
-	for seed, gzip := range []string{"-gzip=false", "-gzip=true"} {
-		t.Run(gzip, func(t *testing.T) {
+	for seed := range *seeds {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			testKill(t, uint64(seed), gzip)
+			testKill(t, seed, fmt.Sprintf("-gzip=%t", seed%2 == 0))
 		})
 	}
 }

@@ -147,15 +147,25 @@ func (c *command) connect(ctx context.Context) (server, serverInfo, error) {
 	if err != nil {
 		return server{}, info, err
 	}
-	health, err := client.Health(ctx, zep.RequestMaxAttempts(4)) // it may just be a wrong URL
-	if err != nil {
-		return server{}, info, err
-	}
-	info.Version = health.Version
-	// Health needs no key.
-	_, err = client.Session.List(ctx, &zep.ListOptions{Limit: 1})
 	c.progress = newProgress(c.stderr, c.terminal)
-	return server{Client: client, pause: c.pause, warn: c.progress.warn}, info, err
+	s := server{Client: client, pause: c.pause, warn: c.progress.warn}
+	for tries := 1; ; tries++ {
+		info.Version, err = s.check(ctx)
+		var e *zep.Error
+		if !errors.As(err, &e) || e.StatusCode == 0 || !s.wait(ctx, tries, err) {
+			return s, info, err
+		}
+	}
+}
+
+// check returns the server's version if it is there and takes the key.
+func (s server) check(ctx context.Context) (version string, err error) {
+	health, err := s.Health(ctx)
+	if err != nil {
+		return "", err
+	}
+	_, err = s.Session.List(ctx, &zep.ListOptions{Limit: 1}) // Health needs no key
+	return health.Version, err
 }
 
 func (c *command) export(ctx context.Context) (int, error) {
