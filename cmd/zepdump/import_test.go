@@ -561,3 +561,33 @@ func TestImport_LongSession(t *testing.T) {
 	}
 	assert.Equal(t, 3, posts, "two for 300 messages, one for 150")
 }
+
+// Messages of the export that come before one that is there are not added behind it, however many
+// they are.
+func TestImport_LongSessionInOtherOrder(t *testing.T) {
+	t.Parallel()
+	source, client := newServer(t)
+	fill(t, source, client, load{sessions: 1, messages: 3 * batchMessages})
+	dir := filepath.Join(t.TempDir(), "export")
+	mustRun(t, source.URL, "export", "-o", dir)
+	all, err := zep.Collect(client.Message.All(ctx, "session-0"))
+	require.NoError(t, err)
+	last := all[len(all)-1]
+
+	server, client := newServer(t)
+	mustRun(t, server.URL, "import", dir, "-only", "users,sessions")
+	require.NoError(t, client.Memory.Add(ctx, "session-0", &zep.AddMemoryRequest{
+		Messages: []*zep.Message{last},
+	}))
+	r := zepdump(t, server.URL, "import", dir)
+	assert.Equal(t, exitDifferent, r.status, r.stderr)
+	conflicts := differences(t, readFile(t, filepath.Join(dir, "conflicts.jsonl")))
+	require.Len(t, conflicts, len(all)-1)
+	for i, d := range conflicts {
+		assert.Equal(t, isMoved, d.Difference)
+		assert.Equal(t, all[i].UUID, d.ID)
+	}
+	there, err := zep.Collect(client.Message.All(ctx, "session-0"))
+	require.NoError(t, err)
+	assert.Len(t, there, 1)
+}

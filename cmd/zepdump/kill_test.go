@@ -166,9 +166,12 @@ func TestExport_Interrupted(t *testing.T) {
 					" is a partial export: run the export again to complete it\n"}, r)
 			}
 
+			// What follows the last block is of no value.
+			partial := filepath.Join(dir, "messages.jsonl"+partialSuffix)
+			junk := readFile(t, partial) + strings.Repeat("x", 1<<20)
+			require.NoError(t, os.WriteFile(partial, []byte(junk), 0o600))
 			// Killed between the new name of a file and the manifest that says so.
-			name := filepath.Join(dir, "messages.jsonl")
-			require.NoError(t, os.Rename(name+partialSuffix, name))
+			require.NoError(t, os.Rename(partial, filepath.Join(dir, "messages.jsonl")))
 			x.run(t, 0, "export", "-o", dir)
 			assert.Equal(t, files(t, whole), files(t, dir))
 			assert.Equal(t, timeless(t, whole), timeless(t, dir))

@@ -170,6 +170,8 @@ func TestExport_HasEveryField(t *testing.T) {
 		}
 	}
 	assert.Equal(t, any(wantMessages), parseLines(t, dir, messages))
+	text := readFile(t, filepath.Join(dir, "messages.jsonl"))
+	assert.Contains(t, text, ": <b>read</b> Moby-Dick & tell 日本.", "not escaped")
 	assert.Equal(t, any(wantSummaries), parseLines(t, dir, summaries))
 	assert.NotEmpty(t, wantSummaries)
 	assert.Equal(t, any(wantDocuments), parseLines(t, dir, documents))
@@ -273,13 +275,13 @@ func TestRoundTrip_OldServer(t *testing.T) {
 func TestExport_UnaddressableSession(t *testing.T) {
 	t.Parallel()
 	server, client := newServer(t)
-	ids := []string{"a", "a/b", "c"}
+	ids := []string{"a", "a/b", "b", "c"}
 	require.NoError(t, server.SeedSessions(len(ids), func(i int) zep.CreateSessionRequest {
 		return zep.CreateSessionRequest{SessionID: ids[i]}
 	}))
-	for _, id := range []string{"a", "c"} {
+	for _, id := range []string{"a", "b", "c"} {
 		require.NoError(t, client.Memory.Add(context.Background(), id, &zep.AddMemoryRequest{
-			Messages: []*zep.Message{{Role: "user", Content: "hello"}},
+			Messages: []*zep.Message{{Role: "user", Content: strings.Repeat("a block. ", 300)}},
 		}))
 	}
 	dir := filepath.Join(t.TempDir(), "export")
@@ -288,8 +290,8 @@ func TestExport_UnaddressableSession(t *testing.T) {
 	assert.Contains(t, r.stdout, "        1 sessions have ids that no request can carry")
 	m := timeless(t, dir)
 	assert.Equal(t, int64(1), m.Unaddressable)
-	assert.Equal(t, int64(3), m.file(sessions).Records)
-	assert.Equal(t, int64(2), m.file(messages).Records)
+	assert.Equal(t, int64(4), m.file(sessions).Records)
+	assert.Equal(t, int64(3), m.file(messages).Records)
 
 	fresh, _ := newServer(t)
 	// It is counted once, though the export was begun again after it.
