@@ -307,7 +307,7 @@ func TestImport_Interrupted(t *testing.T) {
 		r := zepdumpContext(t, ctx, url, command, dir)
 		assert.Equal(t, exitInterrupted, r.status, r.stderr)
 		lines := splitLines(r.stderr)
-		assert.Equal(t, "zepdump: "+command+" was interrupted: run it again to go on",
+		assert.Equal(t, "zepdump: "+command+" was interrupted: run it again to complete it",
 			lines[len(lines)-1])
 		mustRun(t, server.URL, "import", dir)
 	}

@@ -5,36 +5,66 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/zep-go/zep"
 	"github.com/zep-go/zep/zeptest"
 )
 
-// fullLoad is what the issue of a real migration looks like.
+// fullLoad is what a server of some years has.
 var fullLoad = load{users: 100_000, sessions: 20_000, messages: 400_000, documents: 20_000}
 
 // BenchmarkRoundTrip exports a full server, imports the export into a fresh one, and verifies it.
 // Each command is a process of its own. It reports how long each took, and its largest live heap:
 // what a garbage collection found in use.
 //
-//	go test -run '^$' -bench RoundTrip -benchtime 1x -timeout 30m .
+//	go test -run '^$' -bench . -benchtime 1x -timeout 30m .
 func BenchmarkRoundTrip(b *testing.B) {
 	for _, flag := range []string{"-gzip=false", "-gzip=true"} {
 		b.Run(flag, func(b *testing.B) {
 			for range b.N {
-				benchmarkRoundTrip(b, flag)
+				b.StopTimer()
+				server, client := newServer(b)
+				fill(b, server, client, fullLoad)
+				benchmarkRoundTrip(b, server, flag)
 			}
 		})
 	}
 }
 
-func benchmarkRoundTrip(b *testing.B, flag string) {
-	b.StopTimer()
-	server, client := newServer(b)
-	fill(b, server, client, fullLoad)
+// BenchmarkHeavyRecords does the same with fewer records that are as large as the server takes.
+func BenchmarkHeavyRecords(b *testing.B) {
+	for range b.N {
+		b.StopTimer()
+		server, client := newServer(b)
+		text := strings.Repeat("A line of a very long message.\n", 4<<20/31)
+		for i := range 16 {
+			id := "session-" + itoa(i)
+			for range 8 {
+				require.NoError(b, client.Memory.Add(ctx, id, &zep.AddMemoryRequest{
+					Messages: []*zep.Message{{Role: zep.RoleUser, Content: text}},
+				}))
+			}
+		}
+		_, err := client.Collection.Add(ctx, &zep.CreateCollectionRequest{
+			Name: "heavy", EmbeddingDimensions: 2000,
+		})
+		require.NoError(b, err)
+		for i := range 64 {
+			_, err = client.Document.Add(ctx, "heavy", []*zep.CreateDocumentRequest{{
+				DocumentID: itoa(i), Content: text, Embedding: make([]float32, 2000),
+			}})
+			require.NoError(b, err)
+		}
+		benchmarkRoundTrip(b, server, "-gzip=false")
+	}
+}
+
+func benchmarkRoundTrip(b *testing.B, server *zeptest.Server, flag string) {
 	fresh := zeptest.NewServer()
 	defer fresh.Close()
 	dir := filepath.Join(b.TempDir(), "export")

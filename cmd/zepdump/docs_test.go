@@ -117,7 +117,7 @@ func TestReadme_Recording(t *testing.T) {
 // normalRun returns a run without what is different each time: rates, sizes, and the lines of a
 // progress in the middle.
 func normalRun(text string) string {
-	for _, r := range [][2]string{{`\d+/s`, "N/s"}, {`\d+ bytes`, "N bytes"}, {` +`, " "}} {
+	for _, r := range [][2]string{{`[\d.]+/s`, "N/s"}, {`\d+ bytes`, "N bytes"}, {` +`, " "}} {
 		text = regexp.MustCompile(r[0]).ReplaceAllString(text, r[1])
 	}
 	lines := slices.DeleteFunc(splitLines(text), func(line string) bool {

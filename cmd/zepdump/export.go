@@ -202,7 +202,7 @@ const (
 	chunkBytes = 64 << 10
 	// What is fetched before its turn comes: so many sessions a worker, and so many chunks of each.
 	aheadSessions = 4
-	aheadChunks   = 2
+	aheadChunks   = 1
 )
 
 // conversations exports the messages and summaries of sessions. Workers fetch several sessions at
@@ -277,21 +277,19 @@ func (e *exporter) fetchMessages(ctx context.Context, c *conversation) error {
 	if !e.out.has(messages) {
 		return nil
 	}
-	var lines bytes.Buffer
-	n := 0
+	lines, n := new(bytes.Buffer), 0
 	flush := func() error {
-		if n > 0 && !send(ctx, c.lines, chunk{bytes.Clone(lines.Bytes()), n}) {
+		if n > 0 && !send(ctx, c.lines, chunk{lines.Bytes(), n}) {
 			return ctx.Err()
 		}
-		lines.Reset()
-		n = 0
+		lines, n = new(bytes.Buffer), 0
 		return nil
 	}
 	for message, err := range e.server.messages(ctx, c.session.SessionID) {
 		if err != nil {
 			return err
 		}
-		if err := appendLine(&lines, messageRecord{c.session.SessionID, *message}); err != nil {
+		if err := appendLine(lines, messageRecord{c.session.SessionID, *message}); err != nil {
 			return err
 		}
 		if n++; lines.Len() >= chunkBytes {

@@ -107,7 +107,7 @@ func (c *command) run(ctx context.Context, args []string) int {
 	status, err := commands[args[0]](ctx)
 	if err != nil {
 		if ctx.Err() != nil {
-			fmt.Fprintf(c.stderr, "zepdump: %s was interrupted: run it again to go on\n", args[0])
+			fmt.Fprintf(c.stderr, "zepdump: %s was interrupted: run it again to complete it\n", args[0])
 			return exitInterrupted
 		}
 		return c.fail(err)

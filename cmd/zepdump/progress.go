@@ -102,7 +102,12 @@ func (p *progress) show() {
 func (p *progress) describe() string {
 	text := fmt.Sprintf("%-11s %9d", p.what, p.records)
 	if elapsed := p.now().Sub(p.began); elapsed > 0 {
-		text += fmt.Sprintf("  %.0f/s", float64(p.records-p.before)/elapsed.Seconds())
+		rate := float64(p.records-p.before) / elapsed.Seconds()
+		if rate < 10 {
+			text += fmt.Sprintf("  %.1f/s", rate)
+		} else {
+			text += fmt.Sprintf("  %.0f/s", rate)
+		}
 	}
 	return text
 }

@@ -35,7 +35,7 @@ func TestProgress_Lines(t *testing.T) {
 	p.begin("documents", 0, 0) // nobody knows how many
 	now = now.Add(10 * time.Second)
 	p.add(1, 20)
-	assert.Equal(t, "documents          20  2/s\n", out.String())
+	assert.Equal(t, "documents          20  2.0/s\n", out.String())
 }
 
 func TestProgress_Bar(t *testing.T) {
