@@ -17,13 +17,18 @@ import (
 var seeds = flag.Uint64("seeds", 2, "number of seeds of the tests with random faults and kills")
 
 // chaosBefore puts a proxy in front of a server that makes a fifth of the requests fail.
-func chaosBefore(
+func chaosBefore(t testing.TB, server http.Handler, seed uint64) (url string, proxy *chaos.Proxy) {
+	handler, proxy := chaosHandler(t, server, seed)
+	return serve(t, handler.ServeHTTP), proxy
+}
+
+func chaosHandler(
 	t testing.TB, server http.Handler, seed uint64,
-) (url string, proxy *chaos.Proxy) {
-	proxy = chaos.New(server, seed, 0.2)
+) (http.Handler, *chaos.Proxy) {
+	proxy := chaos.New(server, seed, 0.2)
 	t.Cleanup(proxy.Close)
 	var requests atomic.Int64
-	return serve(t, func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Set(chaos.Header, fmt.Sprint(requests.Add(1))) // each has a fault of its own
 		proxy.ServeHTTP(w, r)
 	}), proxy
