@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/zep-go/zep/internal/chaos"
 )
@@ -50,7 +53,10 @@ func TestChaos_RoundTrip(t *testing.T) {
 
 			fresh, freshClient := newServer(t)
 			target, proxy := chaosBefore(t, fresh, seed)
-			mustRun(t, target, "import", dir)
+			r := mustRun(t, target, "import", dir)
+			n := regexp.MustCompile(`messages +(\d+) added, (\d+) were there`).FindStringSubmatch(r.stdout)
+			require.NotNil(t, n, r.stdout)
+			assert.Equal(t, smallLoad.messages, atoi(n[1])+atoi(n[2]), "each is counted once")
 			assert.Empty(t, mustRun(t, target, "verify", "-extra", dir).stdout)
 			assert.Empty(t, mustRun(t, fresh.URL, "verify", "-extra", dir).stdout)
 			assert.Equal(t, counts(t, client), counts(t, freshClient))
@@ -62,4 +68,9 @@ func TestChaos_RoundTrip(t *testing.T) {
 			assert.Greater(t, failed, exchanges/10, faults)
 		})
 	}
+}
+
+func atoi(text string) int {
+	n, _ := strconv.Atoi(text)
+	return n
 }

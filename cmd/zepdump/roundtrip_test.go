@@ -318,3 +318,25 @@ func TestExport_UnaddressableSession(t *testing.T) {
 	assert.Equal(t, "a/b", conflicts[0].ID)
 	assert.Equal(t, isRefused, conflicts[0].Difference)
 }
+
+// A page that fails more often than the client tries is asked for again, behind the last record.
+func TestExport_PageFails(t *testing.T) {
+	t.Parallel()
+	server, client := newServer(t)
+	fill(t, server, client, load{users: 400})
+	clean, dir := filepath.Join(t.TempDir(), "clean"), filepath.Join(t.TempDir(), "export")
+	mustRun(t, server.URL, "export", "-o", clean)
+	var failed atomic.Int64
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		isPage := strings.HasSuffix(r.URL.Path, "/user") && r.URL.Query().Get("limit") != "1"
+		if isPage && r.URL.Query().Get("cursor") == "100" && failed.Add(1) <= 10 {
+			http.Error(w, "broken", http.StatusInternalServerError)
+			return
+		}
+		server.ServeHTTP(w, r)
+	})
+	r := mustRun(t, url, "export", "-o", dir)
+	assert.Contains(t, r.stderr, "zepdump: try 1 of 5 failed: zep: GET /api/v1/user: 500: broken")
+	assert.Equal(t, int64(11), failed.Load())
+	assert.Equal(t, files(t, clean), files(t, dir))
+}
