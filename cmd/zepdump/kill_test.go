@@ -92,8 +92,8 @@ func (x *executioner) kill(t *testing.T, random *rand.Rand, total int, args ...s
 	x.run(t, 0, args...)
 }
 
-// Five kills in each command, at random moments, change nothing in the end; with an odd seed a fifth
-// of the requests fails, too.
+// Five kills in each command, at random moments, change nothing in the end. With an odd seed a
+// fifth of the requests fails, too.
 func TestKill_EachPhase(t *testing.T) {
 	t.Parallel()
 	for seed := range *seeds {
