@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 		chosen = chosen || f.Name == "test.parallel" || f.Name == "test.fuzz"
 	})
 	if !chosen { // many tests wait for most of their time
-		_ = flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0)))
+		_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
 	}
 	goleak.VerifyTestMain(m)
 }

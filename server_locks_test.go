@@ -36,14 +36,14 @@ func lockingServer(t *testing.T, records int, opts ...zep.Option) (*zeptest.Serv
 }
 
 // updateAll updates the metadata of all records by 64 goroutines, and returns the errors. It ends
-// with the first of them, or after a minute: an update of a locked record can hang.
+// with the first of them, or after three minutes: an update of a locked record can hang.
 func updateAll(c *zep.Client, records int) (failed []error) {
 	var (
 		mu      sync.Mutex
 		group   sync.WaitGroup
 		workers = 64
 	)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	for worker := range workers {
 		group.Add(1)
@@ -56,7 +56,7 @@ func updateAll(c *zep.Client, records int) (failed []error) {
 					_, err = c.User.Update(ctx, &zep.UpdateUserRequest{UserID: "u" + id, Metadata: metadata})
 				} else {
 					req := &zep.UpdateSessionRequest{SessionID: "s" + id, Metadata: metadata}
-					_, err = c.Session.Update(ctx, req, zep.RequestTimeout(20*time.Second))
+					_, err = c.Session.Update(ctx, req, zep.RequestTimeout(time.Minute))
 				}
 				if err != nil {
 					mu.Lock()
