@@ -43,6 +43,9 @@ type call[T any] struct {
 	// decode reads the body of a success. nil reads JSON.
 	decode func(http.Header, []byte) (T, error)
 
+	// each takes the records of a list while they come: see stream. It takes the place of decode.
+	each func(record []byte) (isNew, more bool, err error)
+
 	// readBack reads the record after a success that says no more than "OK".
 	readBack func(context.Context) (T, error)
 
@@ -86,6 +89,9 @@ func do[T any](ctx context.Context, c *Client, call call[T], opts []RequestOptio
 			result, err = call.decodeSuccess(header, body)
 			return err
 		},
+	}
+	if call.each != nil {
+		x.stream = &stream{each: call.each}
 	}
 	x.method, x.route, _ = strings.Cut(call.endpoint, " ")
 	if x.method == http.MethodGet {

@@ -426,6 +426,13 @@ func documentCalls() map[string]serviceCall {
 			ids:      ids,
 			answers:  []string{foxJSON},
 		},
+		"Document.All": {
+			endpoint: "POST /collection/{collectionName}/document/list/get",
+			resend:   readOnly,
+			args:     []any{"docs"},
+			ids:      []string{"collection"},
+			answers:  []string{"[" + foxJSON + "]"},
+		},
 		"Document.Update": {
 			endpoint: "PATCH " + documentRoute,
 			args:     []any{"docs", &UpdateDocumentRequest{UUID: uuid1, Metadata: anyMetadata()}},

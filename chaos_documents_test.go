@@ -68,7 +68,74 @@ func chaosDocuments(network chaosNetwork, usual int) func(*testing.T, uint64) {
 	}
 }
 
-// chaosEveryDocument asks the server for all documents at once, which the client never does.
+// TestChaosDocumentAll checks that a walk of all documents yields each once, though some of its
+// responses break, and that one that fails has yielded none twice.
+func TestChaosDocumentAll(t *testing.T) { chaosEachSeed(t, chaosDocumentAll(chaosHTTP1, 240)) }
+
+// chaosDocumentAll returns TestChaosDocumentAll in a network, with its usual number of walks.
+func chaosDocumentAll(network chaosNetwork, usual int) func(*testing.T, uint64) {
+	return func(t *testing.T, seed uint64) {
+		const documents = 300
+		c := newChaosRun(t, seed, network, chaosUnwrapped)
+		ctx := context.Background()
+		_, err := c.direct.Collection.Add(ctx, &zep.CreateCollectionRequest{
+			Name:                "chaos",
+			EmbeddingDimensions: 8,
+			IsAutoEmbedded:      true,
+		})
+		require.NoError(t, err)
+		random := c.random(chaosWriters)
+		var added []*zep.CreateDocumentRequest
+		for i := range documents {
+			content := fmt.Sprintf("%d %s", i, strings.Repeat("x", random.IntN(1000)))
+			added = append(added, &zep.CreateDocumentRequest{Content: content})
+		}
+		uuids, err := c.direct.Document.Add(ctx, "chaos", added)
+		require.NoError(t, err)
+		contents := map[string]string{}
+		for i, uuid := range uuids {
+			contents[uuid] = added[i].Content
+		}
+		each := (chaosWrites(usual) + chaosWriters - 1) / chaosWriters
+		c.each(func(g int) {
+			w := &chaosWriter{chaosWorld: &chaosWorld{chaosRun: c}, Rand: c.random(g), g: g}
+			for range each {
+				w.walkDocuments(contents)
+			}
+		})
+		c.report()
+	}
+}
+
+// walkDocuments walks all documents, whose contents are given by their UUIDs.
+func (w *chaosWriter) walkDocuments(contents map[string]string) {
+	call := w.private(w.newCall(false, "walk all documents"))
+	call.streamed = true
+	seen := map[string]bool{}
+	verdict := call.do(w.chaosRun, func(ctx context.Context, opts ...zep.RequestOption) error {
+		for d, err := range w.client.Document.All(ctx, "chaos", opts...) {
+			if err != nil {
+				return err
+			}
+			if content, ok := contents[d.UUID]; !ok || content != d.Content {
+				call.violation(chaosWrong, "document %s is not one of the server's", d.UUID)
+			}
+			if seen[d.UUID] {
+				call.violation(chaosDuplicated, "document %s was yielded twice", d.UUID)
+			}
+			seen[d.UUID] = true
+		}
+		return nil
+	})
+	switch {
+	case verdict == acknowledged && len(seen) != len(contents):
+		call.violation(chaosLost, "%d of %d documents were yielded", len(seen), len(contents))
+	case verdict == exists, verdict == missing:
+		call.violation(chaosWrong, "refused by the server")
+	}
+}
+
+// chaosEveryDocument asks the server for all documents at once, without the client.
 func chaosEveryDocument(t *testing.T, server *zeptest.Server) (documents []*zep.Document) {
 	req := httptest.NewRequest(http.MethodPost, "/api/v1/collection/chaos/document/list/get",
 		strings.NewReader("{}"))

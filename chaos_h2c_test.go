@@ -46,6 +46,9 @@ func testChaosHTTP2(t *testing.T, network chaosNetwork) {
 	t.Run("documents", func(t *testing.T) {
 		chaosEachSeed(t, chaosDocuments(network, 200))
 	})
+	t.Run("all documents", func(t *testing.T) {
+		chaosEachSeed(t, chaosDocumentAll(network, 80))
+	})
 }
 
 // TestChaosHTTP2_Refused resets streams with REFUSED_STREAM, on which net/http sends a request

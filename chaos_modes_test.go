@@ -36,6 +36,9 @@ func TestChaosBothSides(t *testing.T) {
 	t.Run("documents", func(t *testing.T) {
 		chaosEachSeed(t, chaosDocuments(chaosBothSides, 200))
 	})
+	t.Run("all documents", func(t *testing.T) {
+		chaosEachSeed(t, chaosDocumentAll(chaosBothSides, 80))
+	})
 }
 
 // TestChaosLate checks what late deliveries can do to users and sessions: each write is carried

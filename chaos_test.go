@@ -251,6 +251,7 @@ type chaosCall struct {
 	nonIdempotent bool          // each execution of the write changes something
 	noRetry       bool          // the write is not retried after an ambiguous attempt
 	batched       bool          // the write takes several requests
+	streamed      bool          // a new record begins the count of the attempts anew
 	getOrAdd      bool          // the write may read first, and is refused without a request
 	patient       bool          // the caller never gives up
 	timeout       time.Duration // of a caller that gives up early; 0 for the default
@@ -482,7 +483,7 @@ func (call *chaosCall) judgeFailure() chaosVerdict {
 	cancelled := call.Cancelled() && errors.Is(call.err, context.Canceled)
 	// It failed while it checked whether an earlier attempt had been carried out.
 	reconciling := call.write && len(call.all) > 0 && !chaosIsWrite(last.Method, last.Path)
-	exhausted := e.Attempts == chaosAttempts ||
+	exhausted := e.Attempts == chaosAttempts || call.streamed && e.Attempts > chaosAttempts ||
 		reconciling && strings.Contains(text, fmt.Sprintf("(%d attempts)", chaosAttempts))
 	clean := func(x chaos.Exchange) bool {
 		return x.Proof == chaos.Answered && !call.lostCreateRace(x)

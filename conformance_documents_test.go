@@ -269,6 +269,26 @@ var documentConformance = []conformanceTest{
 		require.NoError(t, err)
 		assert.Empty(t, documents)
 	}},
+	{"walk all", func(t *testing.T, c *testClient) {
+		collection := c.addCollection(t, "docs")
+		all := c.Document.All(c.ctx, collection.Name)
+		documents, err := zep.Collect(all)
+		require.NoError(t, err)
+		assert.Empty(t, documents)
+		uuids := c.addDocuments(t, collection.Name,
+			&zep.CreateDocumentRequest{Content: "a", DocumentID: "d1", Metadata: zep.Metadata{"k": 1}},
+			&zep.CreateDocumentRequest{Content: "b"},
+			&zep.CreateDocumentRequest{Content: "c"})
+		require.NoError(t, c.Document.Delete(c.ctx, collection.Name, uuids[2]))
+		want, err := c.Document.GetByUUIDs(c.ctx, collection.Name, uuids)
+		require.NoError(t, err)
+		documents, err = zep.Collect(all)
+		require.NoError(t, err)
+		require.Len(t, documents, 2)
+		assert.ElementsMatch(t, want, documents)
+		_, err = zep.Collect(c.Document.All(c.ctx, c.collection("none")))
+		require.ErrorIs(t, err, zep.ErrNotFound)
+	}},
 	{"update replaces the metadata", func(t *testing.T, c *testClient) {
 		collection := c.addCollection(t, "docs")
 		uuids := c.addDocuments(t, collection.Name, &zep.CreateDocumentRequest{

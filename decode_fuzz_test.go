@@ -1,8 +1,12 @@
 package zep
 
 import (
+	"context"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // The targets look for a difference from encoding/json: in a value, in an error, or in a value
@@ -51,6 +55,27 @@ func FuzzDecodeDocuments(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		documentsDecoding.check(t, body)
 		documentDecoding.check(t, body)
+	})
+}
+
+// FuzzDocumentAll compares a walk that decodes documents while they come with the decoding of the
+// whole list.
+func FuzzDocumentAll(f *testing.F) {
+	seedDecoding(f, "/document/list/get", string(documentsPage(2, 3)))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		want, wantErr := decodeDocuments(nil, body)
+		c, _, _ := scripted(t, nil, answers(200, string(body)))
+		got, err := Collect(c.Document.All(context.Background(), "docs", RequestMaxAttempts(1)))
+		require.Equalf(t, wantErr == nil, err == nil, "%v, not %v", err, wantErr)
+		seen := map[string]bool{}
+		want = slices.DeleteFunc(want, func(d *Document) bool {
+			key := uuidKey(d.UUID)
+			defer func() { seen[key] = true }()
+			return seen[key]
+		})
+		if err == nil {
+			require.Equal(t, want, got)
+		}
 	})
 }
 

@@ -106,7 +106,8 @@
 // once each, whatever gaps deletions left in the IDs. One that is added or deleted meanwhile is
 // yielded once or not at all. [UserService.All] is faster: the server sorts its whole table for
 // every page, so a few large pages are faster than many small ones. [UserService.AllParallel] is
-// faster still if the server has idle cores or is far away.
+// faster still if the server has idle cores or is far away. [DocumentService.All] streams the
+// documents of a collection from one response.
 //
 // The API key is sent to the configured host only: redirects are not followed. The key is not
 // shown in errors, in logs, or in the printed form of a Client.

@@ -3,9 +3,11 @@ package zep
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"regexp"
 	"slices"
@@ -99,6 +101,69 @@ func (s *DocumentService) GetByIDs(
 ) ([]*Document, error) {
 	err := checkList(collection, "documentIDs", documentIDs)
 	return s.getList(ctx, "Document.GetByIDs", collection, "document_ids", documentIDs, err, opts)
+}
+
+// All walks all documents of a collection, with their embeddings, in the server's order. An empty
+// collection yields nothing, and one that does not exist [ErrNotFound].
+//
+// All is one request, and decodes its response while it comes. It holds one document at a time, of
+// at most 256 MiB as JSON, and up to 40 bytes (80 with Go 1.23) for each document that it has
+// yielded. The server loads the whole collection before it answers.
+//
+// If the response breaks off, All asks for it again, and leaves out the documents that it has
+// yielded, by their UUIDs: the order may be another. A document that exists throughout the walk is
+// yielded once, and one that is added or deleted during the walk at most once. An error is yielded
+// once, and ends the walk.
+//
+// A break of the loop ends the request. While the loop works on a document, nothing is read, and a
+// proxy or the server may cut the connection of a slow loop.
+//
+// Some options mean something else here:
+//   - [RequestTimeout] and [WithTimeout] bound the time in which no data comes, also before the
+//     response, and with the waits between attempts. The time of the loop does not count.
+//     [WithAttemptTimeout] bounds the same of each attempt, but the Timeout of an http.Client of
+//     your own bounds the whole response.
+//   - [RequestMaxAttempts] and [WithMaxAttempts] bound the attempts in a row: a new document begins
+//     their count anew. With 1 nothing is tried again.
+//   - [CaptureResponse] stores a success before its first document is yielded, without the body.
+//
+// POST /api/v1/collection/{collectionName}/document/list/get
+func (s *DocumentService) All(
+	ctx context.Context, collection string, opts ...RequestOption,
+) iter.Seq2[*Document, error] {
+	opts = slices.Clone(opts)
+	return func(yield func(*Document, error) bool) {
+		yielded := map[[16]byte]struct{}{} // the hashes of their UUIDs
+		_, err := do(ctx, s.client, call[none]{
+			endpoint: "POST /collection/{collectionName}/document/list/get",
+			ids:      []string{collection},
+			body:     struct{}{}, // all documents
+			resend:   readOnly,
+			each: func(record []byte) (isNew, more bool, err error) {
+				if err := checkDecodedSize(record, maxDecoded); err != nil {
+					return false, false, err
+				}
+				document, err := decodeDocument(nil, record)
+				if err != nil {
+					return false, false, err
+				}
+				hash := sha256.Sum256([]byte(uuidKey(document.UUID)))
+				key := [16]byte(hash[:])
+				if _, known := yielded[key]; known {
+					return false, true, nil
+				}
+				yielded[key] = struct{}{}
+				return true, yield(document, nil), nil
+			},
+		}, opts)
+		switch {
+		case err == nil, isNoneFound(err):
+		case len(yielded) > 0:
+			yield(nil, fmt.Errorf("zep: Document.All: after %d documents: %w", len(yielded), err))
+		default:
+			yield(nil, err)
+		}
+	}
 }
 
 // Update changes the DocumentID, of at most 40 characters here, and the metadata of a document. The

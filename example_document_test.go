@@ -57,6 +57,24 @@ func ExampleDocumentService_Get() {
 	// fox The fox and the grapes map[animals:1]
 }
 
+func ExampleDocumentService_All() {
+	ctx := context.Background()
+	server, client := newServer()
+	defer server.Close()
+	addFables(ctx, client)
+
+	for document, err := range client.Document.All(ctx, "fables") {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(document.Content, len(document.Embedding))
+	}
+	// Unordered output:
+	// The fox and the grapes 384
+	// The hare and the tortoise 384
+	// The ant and the cricket 384
+}
+
 func ExampleDocumentService_GetByUUIDs() {
 	ctx := context.Background()
 	server, client := newServer()

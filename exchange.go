@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -48,6 +49,7 @@ type exchange struct {
 	update        update
 	turn          *turn // nil of a call that waits for none
 	decode        func(http.Header, []byte) error
+	stream        *stream // of a response that is decoded while it comes, in the place of decode
 
 	retry         retryablehttp.Client
 	request       retryablehttp.Request
@@ -123,6 +125,9 @@ func (x *exchange) prepare(body []byte) error {
 		PrepareRetry: x.prepareRetry,
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}
+	if x.stream != nil {
+		x.retry.RetryMax = math.MaxInt // shouldRetry counts
+	}
 	x.request.Request = &http.Request{
 		Method:     x.method,
 		Proto:      "HTTP/1.1",
@@ -169,11 +174,11 @@ func (x *exchange) nextToken() error {
 // startAttempt begins the next attempt and returns its request. Its URL, header and trace are its
 // own: the transport may still be at work on the last attempt's.
 func (x *exchange) startAttempt(req *http.Request) *http.Request {
-	deadline := x.deadline
-	if bound := x.client.attemptTimeout; bound > 0 && time.Now().Add(bound).Before(deadline) {
-		deadline = time.Now().Add(bound)
+	start := context.WithDeadline
+	if x.stream != nil {
+		start = x.stream.start
 	}
-	ctx, cancel := context.WithDeadline(x.ctx, deadline)
+	ctx, cancel := start(x.ctx, x.attemptDeadline())
 	x.attempt = attempt{
 		number: x.attempt.number + 1,
 		start:  x.client.now(),
@@ -191,6 +196,14 @@ func (x *exchange) startAttempt(req *http.Request) *http.Request {
 	req = req.WithContext(ctx)
 	req.URL, req.Header = &target, x.headers(req.GetBody != nil)
 	return req
+}
+
+// attemptDeadline returns the deadline of an attempt that begins now.
+func (x *exchange) attemptDeadline() time.Time {
+	if bound := x.client.attemptTimeout; bound > 0 && time.Now().Add(bound).Before(x.deadline) {
+		return time.Now().Add(bound)
+	}
+	return x.deadline
 }
 
 // httpClient returns what carries the attempt.

@@ -32,6 +32,7 @@ const (
 
 // judgeFailure says what an attempt without a response proves.
 func (x *exchange) judgeFailure(err error) (outcome, *Error) {
+	err = x.stream.failure(err)
 	x.attempt.trace.closeConn() // from here on, nothing of the request is sent that was not
 	o := failureOutcome(err, x.attempt.trace)
 	if wrapped, ok := err.(*url.Error); ok { // of http.Client: it repeats the verb and the URL
@@ -46,6 +47,9 @@ func (x *exchange) judgeFailure(err error) (outcome, *Error) {
 // judgeResponse reads a response whole, which frees its connection, and says what it proves. The
 // error is nil after a success.
 func (x *exchange) judgeResponse(resp *http.Response) (outcome, *Error) {
+	if x.stream != nil && isSuccess(resp) {
+		return x.judgeStream(resp)
+	}
 	buffer := buffers.Get().(*bytes.Buffer)
 	defer putBuffer(buffer)
 	err := x.readBody(buffer, resp)

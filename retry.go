@@ -269,13 +269,17 @@ func (x *exchange) mayBeLocked() bool {
 
 // shouldRetry decides after a failed attempt whether there is another, and sets the wait before it.
 func (x *exchange) shouldRetry() bool {
+	attempts := x.attempt.number
+	if x.stream != nil {
+		attempts -= x.stream.since
+	}
 	switch {
-	case x.attempt.number >= x.maxAttempts, x.ended() != nil, x.turn.lost() != nil, !x.mayRepeat():
+	case attempts >= x.maxAttempts, x.ended() != nil, x.turn.lost() != nil, !x.mayRepeat():
 		return false
 	}
 	now := x.client.now()
 	asked := min(retryAfter(x.attempt.err.Header, now), maxRetryAfter)
-	x.wait = max(x.client.backoff(x.attempt.number), asked)
+	x.wait = max(x.client.backoff(attempts), asked)
 	deadline := x.deadline
 	if callers, ok := x.ctx.Deadline(); ok && callers.Before(deadline) {
 		deadline = callers

@@ -114,8 +114,8 @@ func (*textTimeout) Error() string { return "slow" }
 
 func (*textTimeout) Is(target error) bool { return target == context.DeadlineExceeded }
 
-// TestWithTokenSource_Secrets checks that no token of a call is shown, the earlier ones neither, and
-// those that came with an error.
+// TestWithTokenSource_Secrets checks that no token of a call is shown, also not an earlier one, or
+// one that came with an error.
 func TestWithTokenSource_Secrets(t *testing.T) {
 	t.Parallel()
 	other := "0123456789-the-first-token-9876543210"

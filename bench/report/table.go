@@ -77,6 +77,8 @@ var rows = []row{
 		peer("Memory/how=chunks-1000", "live-MiB"), nil, nil,
 	},
 	{"… `All`", mebibytes, peer("Memory/how=all", "live-MiB"), nil, nil},
+	{"Walk 200,000 documents, 1 GB", duration, peer("AllDocuments", "ns/op"), times, nil},
+	{"… live heap", mebibytes, peer("AllDocuments", "live-MiB"), nil, nil},
 	{"Slow server, 100,000 users in chunks of 100", duration, slow, times, nil},
 	{"… in chunks of 1,000", duration, peer("RealServer/how=chunks-1000", "ns/op"), times, slow},
 	{"… in one request", duration, peer("RealServer/how=one-request", "ns/op"), times, slow},
