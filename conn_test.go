@@ -412,6 +412,7 @@ func TestConn_BytesBeforeRequest(t *testing.T) {
 		_, _ = io.WriteString(server, "ticket")
 		_, _ = io.ReadFull(server, make([]byte, 4))
 		_, _ = io.WriteString(server, "502")
+		_, _ = io.Copy(io.Discard, server)
 	}()
 	_, err := io.ReadFull(c, make([]byte, 6))
 	require.NoError(t, err)
