@@ -130,8 +130,8 @@ func (c *call[T]) request(client *Client) (*url.URL, []byte, error) {
 	return target, body, nil
 }
 
-// follow makes the calls that a call needs after it: to read back what it did, or to find out whether
-// it was done. They share its deadline.
+// follow makes the calls that a call needs after it: to read back what it did, or to find out
+// whether it was done. They share its deadline.
 func (c *call[T]) follow(
 	ctx context.Context, x *exchange, body []byte, failure *Error,
 ) (T, error) {

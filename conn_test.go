@@ -401,3 +401,81 @@ func TestConn_EndsItsOwnRequest(t *testing.T) {
 		exchange("200")
 	}
 }
+
+// TestConn_BytesBeforeRequest checks that bytes which come before a request, such as the session
+// tickets of TLS, are not taken for its response: its connection is still closed at its end.
+func TestConn_BytesBeforeRequest(t *testing.T) {
+	t.Parallel()
+	c, server := pipe(t)
+	start, _ := c.begin(false)
+	go func() {
+		_, _ = io.WriteString(server, "ticket")
+		_, _ = io.ReadFull(server, make([]byte, 4))
+		_, _ = io.WriteString(server, "502")
+		_, _ = io.Copy(io.Discard, server)
+	}()
+	_, err := io.ReadFull(c, make([]byte, 6))
+	require.NoError(t, err)
+	_, err = c.Write([]byte("POST"))
+	require.NoError(t, err)
+	_, err = io.ReadFull(c, make([]byte, 3))
+	require.NoError(t, err)
+	assert.False(t, c.end(start), "it was sent")
+	_, err = c.Write([]byte("POST"))
+	require.ErrorIs(t, err, errRefused)
+}
+
+// TestConn_FailedWrite checks that a write that failed counts with the bytes that it took.
+func TestConn_FailedWrite(t *testing.T) {
+	t.Parallel()
+	for taken, unsent := range map[int]bool{0: true, 1: false} {
+		c, server := pipe(t)
+		start, _ := c.begin(false)
+		go func() {
+			_, _ = io.ReadFull(server, make([]byte, taken))
+			_ = server.Close()
+		}()
+		n, err := c.Write([]byte("POST"))
+		require.ErrorIs(t, err, io.ErrClosedPipe)
+		assert.Equal(t, taken, n)
+		assert.Equal(t, !unsent, c.took(start), "%d bytes", taken)
+		assert.Equal(t, unsent, c.end(start), "%d bytes", taken)
+	}
+}
+
+// TestSendTrace_NewConnection checks that only a connection that was idle is asked whether the
+// server has closed it: net/http sends a request over another one only if the first was not new.
+func TestSendTrace_NewConnection(t *testing.T) {
+	t.Parallel()
+	for _, reused := range []bool{true, false} {
+		c, server := pipe(t)
+		c.peerClosed = func() bool { return true }
+		go func() { _, _ = io.Copy(io.Discard, server) }()
+		trace := &sendTrace{write: true}
+		trace.gotConn(httptrace.GotConnInfo{Conn: c, Reused: reused})
+		_, err := c.Write([]byte("POST"))
+		assert.Equal(t, reused, errors.Is(err, errRefused), "reused: %t", reused)
+	}
+}
+
+// TestSendTrace_GivenUp checks that a request that was given up before anything of it was sent is
+// not sent over a connection that net/http gets for it afterwards.
+func TestSendTrace_GivenUp(t *testing.T) {
+	t.Parallel()
+	for name, giveUp := range map[string]func(*sendTrace){
+		"no connection": func(trace *sendTrace) { trace.giveUp() },
+		"nothing written": func(trace *sendTrace) {
+			c, _ := pipe(t)
+			trace.gotConn(httptrace.GotConnInfo{Conn: c})
+			trace.closeConn()
+		},
+	} {
+		trace := &sendTrace{write: true}
+		giveUp(trace)
+		c, server := pipe(t)
+		go func() { _, _ = io.Copy(io.Discard, server) }()
+		trace.gotConn(httptrace.GotConnInfo{Conn: c})
+		_, err := c.Write([]byte("POST"))
+		require.ErrorIs(t, err, io.ErrClosedPipe, name)
+	}
+}

@@ -62,8 +62,8 @@ func WithAPIKey(key string) Option {
 // "" sends none, and all tokens of a call are kept out of errors and logs as the key is.
 //
 // Calls that ask at the same time share one run of the function. Its context has none of their
-// values, and ends when no call waits for it any more: the function must return then. The next run
-// may begin before it has. A call waits for at most its own timeout.
+// values, and ends when no call waits for it any more, or after 60 s: the function must return
+// then. The next run may begin before it has. A call waits for at most its own timeout.
 //
 // An error of the function, and a token that is refused, ends the call: nothing more is sent. The
 // error of the call has its text and wraps it, and matches [ErrAmbiguous] if an attempt before it
@@ -75,12 +75,12 @@ func WithTokenSource(source func(context.Context) (string, error)) Option {
 		if source == nil {
 			return errors.New("WithTokenSource: the function is nil")
 		}
-		c.token = shareRuns(source)
+		c.token = shareRuns(source, maxTokenTime)
 		return nil
 	}
 }
 
-// The environment variables that NewClient reads, and its defaults.
+// The environment variables that NewClient reads, its defaults, and what no option sets.
 const (
 	envBaseURL = "ZEP_API_URL"
 	envAPIKey  = "ZEP_API_KEY"
@@ -90,6 +90,9 @@ const (
 	defaultMaxAttempts = 4
 	defaultMinBackoff  = 100 * time.Millisecond
 	defaultMaxBackoff  = 5 * time.Second
+
+	// maxTokenTime bounds a run of the function of WithTokenSource.
+	maxTokenTime = 60 * time.Second
 )
 
 // config is what options set. What is secret is kept in functions, so that no way of printing a

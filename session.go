@@ -128,8 +128,8 @@ func (s *SessionService) Update(
 // otherwise. A "not found" after an attempt whose response was lost is success.
 //
 // [SessionService.GetOrAdd], [SessionService.Update] and [MemoryService.Add] bring a deleted
-// session back. A session that is
-// deleted before its messages are embedded holds up the server's queue for about 12 s a message.
+// session back. A session that is deleted before its messages are embedded holds up the server's
+// queue for about 12 s a message.
 //
 // Delete is done once, unless the network delivers an attempt after its successor was answered:
 // that deletes a session that was brought back.

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 )
 
 // tokenRun is one run of the function of [WithTokenSource], for all calls that ask while it goes
 // on.
 type tokenRun struct {
 	waiting int // how many calls wait for it
+	ctx     context.Context
 	cancel  context.CancelFunc
 
 	done     chan struct{} // closed when the fields below are set
@@ -23,9 +25,11 @@ var errSourceEnded = errors.New("the function did not return")
 
 // shareRuns returns a function that runs source once for all callers that ask at the same time. A
 // caller leaves when its own context ends. The context of a run belongs to no caller: it has none
-// of their values, since the token goes to all of them, and ends when the last of them has left.
+// of their values, since the token goes to all of them, and ends when the last of them has left, or
+// after the limit. Nobody joins a run from then on: a run that hangs would otherwise keep all later
+// callers waiting, as long as a new one comes before the last has left.
 func shareRuns(
-	source func(context.Context) (string, error),
+	source func(context.Context) (string, error), limit time.Duration,
 ) func(context.Context) (string, error) {
 	var (
 		mu      sync.Mutex
@@ -40,9 +44,14 @@ func shareRuns(
 		mu.Lock()
 		defer mu.Unlock()
 		run := current
-		if run == nil {
-			ctx, cancel := context.WithCancel(context.Background())
-			run = &tokenRun{cancel: cancel, done: make(chan struct{}), err: errSourceEnded}
+		if run == nil || run.ctx.Err() != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), limit)
+			run = &tokenRun{
+				ctx:    ctx,
+				cancel: cancel,
+				done:   make(chan struct{}),
+				err:    errSourceEnded,
+			}
 			current = run
 			go func() {
 				defer close(run.done)

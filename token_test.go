@@ -263,7 +263,7 @@ func TestWithTokenSource_Leaves(t *testing.T) {
 func TestShareRuns(t *testing.T) {
 	t.Parallel()
 	source, asks := sourceOf(t)
-	shared := shareRuns(source)
+	shared := shareRuns(source, time.Hour)
 	var group sync.WaitGroup
 	var waiting atomic.Int32
 	ask := func(ctx context.Context, want string, wantErr error) {
@@ -309,6 +309,40 @@ func TestShareRuns(t *testing.T) {
 		require.NoError(t, <-others)
 	}
 	require.Error(t, second.ctx.Err(), "a run that has ended keeps nothing")
+}
+
+// TestShareRuns_Hangs checks that a run that does not end, and for which a caller still waits, does
+// not keep later callers from a token.
+func TestShareRuns_Hangs(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	first := make(chan context.Context, 1)
+	var runs atomic.Int32
+	shared := shareRuns(func(ctx context.Context) (string, error) {
+		if runs.Add(1) == 1 {
+			first <- ctx
+			<-release
+		}
+		return "token", nil
+	}, 10*time.Millisecond)
+	waiter := make(chan error, 1)
+	go func() {
+		_, err := shared(context.Background())
+		waiter <- err
+	}()
+	hanging := <-first
+	select {
+	case <-hanging.Done():
+	case <-time.After(5 * time.Second): // as without a limit
+	}
+	later, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	token, err := shared(later)
+	close(release)
+	require.NoError(t, err)
+	assert.Equal(t, "token", token)
+	require.ErrorIs(t, hanging.Err(), context.DeadlineExceeded)
+	require.NoError(t, <-waiter)
 }
 
 // signalDone is a context that reports when it is first waited for.

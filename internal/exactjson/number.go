@@ -18,8 +18,8 @@ var errTooDeep = errors.New("nested too deep, or within itself")
 
 // EncodeNumbers returns the JSON of a value. It differs from [json.Marshal] in floats that are
 // integers: json.Marshal writes the shortest digits that stand for the float, as in
-// 80351110224678910, and a decoder for integers takes those for the number. EncodeNumbers writes all
-// digits. It does not look into structs.
+// 80351110224678910, and a decoder for integers takes those for the number. EncodeNumbers writes
+// all digits. It does not look into structs.
 func EncodeNumbers(value any) ([]byte, error) {
 	return appendExact(nil, reflect.ValueOf(value), 0)
 }

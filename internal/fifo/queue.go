@@ -1,4 +1,5 @@
-// Package fifo lets those who hold the same key pass one at a time, in the order in which they came.
+// Package fifo lets those who hold the same key pass one at a time, in the order in which they
+// came.
 package fifo
 
 import (

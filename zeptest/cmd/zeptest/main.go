@@ -27,8 +27,9 @@
 //		Write a line for each request to the standard error output: method, path, status, time.
 //
 // An interrupt (Ctrl-C) or SIGTERM ends the program: requests that are under way are answered
-// first, for at most five seconds, and what was stored is gone. A second signal ends it at once.
-// The exit status is 0 then, 1 if the server cannot listen, and 2 for a wrong flag.
+// first, for at most five seconds, and what was stored is gone. The exit status is 0 then, 1 if the
+// server cannot listen, and 2 for a wrong flag. A second signal ends the program at once, as it
+// ends any program.
 package main
 
 import (
