@@ -225,8 +225,9 @@ func (c *Client) currentTransport() http.RoundTripper {
 // onlyHTTP1 reports whether an attempt can go over HTTP/1 only: net/http does not repeat a write of
 // which something was sent, and traces are needed less.
 func (c *Client) onlyHTTP1() bool {
-	return c.baseURL.Scheme == "http" && c.middleware == nil &&
-		c.currentTransport() == http.RoundTripper(c.transport)
+	own, ok := c.currentTransport().(*http.Transport)
+	return ok && own == c.transport && !speaksH2C(own) &&
+		c.baseURL.Scheme == "http" && c.middleware == nil
 }
 
 // hiddenLocation is where the Location of a redirect is kept from http.Client, which would follow

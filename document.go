@@ -331,7 +331,8 @@ func (s *DocumentService) addBatch(
 	body []json.RawMessage, opts []RequestOption,
 ) ([]string, error) {
 	resend := reconcilable
-	if slices.ContainsFunc(documents, func(d *CreateDocumentRequest) bool { return d.DocumentID == "" }) {
+	withoutID := func(d *CreateDocumentRequest) bool { return d.DocumentID == "" }
+	if slices.ContainsFunc(documents, withoutID) {
 		resend = noRetry
 	}
 	uuids, err := do(ctx, s.client, call[[]string]{

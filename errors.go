@@ -259,7 +259,8 @@ func classify(status int, text string) []error {
 		return []error{ErrNotFound}
 	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
 		return []error{ErrEndpointNotFound}
-	case status == http.StatusConflict, status == http.StatusBadRequest && existsText.MatchString(text):
+	case status == http.StatusConflict,
+		status == http.StatusBadRequest && existsText.MatchString(text):
 		return []error{ErrAlreadyExists}
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return []error{ErrUnauthorized}

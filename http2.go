@@ -15,3 +15,8 @@ func checkHTTP2(t *http.Transport) {
 		PingTimeout:     5 * time.Second,  // without an answer to it, until the connection is closed
 	}
 }
+
+// speaksH2C reports whether a transport may send HTTP/2 without TLS.
+func speaksH2C(t *http.Transport) bool {
+	return t.Protocols != nil && t.Protocols.UnencryptedHTTP2()
+}

@@ -142,3 +142,17 @@ func TestHTTP2_ConnectionNotClosed(t *testing.T) {
 		})
 	}
 }
+
+// TestHTTP2_WithoutTLS checks that reads are traced too if the program lets net/http send HTTP/2
+// without TLS: it would repeat them by itself when the server resets the stream.
+func TestHTTP2_WithoutTLS(t *testing.T) {
+	t.Parallel()
+	c, err := NewClient(WithBaseURL(mockURL), WithAPIKey(""))
+	require.NoError(t, err)
+	assert.True(t, c.onlyHTTP1())
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	ownTransport(c).Protocols = protocols
+	assert.False(t, c.onlyHTTP1())
+}

@@ -354,7 +354,8 @@ func WithAttemptTimeout(timeout time.Duration) Option {
 // WithHeader adds a header to every request, such as the credentials that a proxy asks for. It can
 // be given several times. A value of 8 characters or more is kept out of errors and captured
 // responses as the API key is; a shorter one is in many texts. The names that [RequestHeader]
-// refuses are refused, and Authorization, which [WithAPIKey] sets.
+// refuses are refused, and Authorization, which [WithAPIKey] sets. An everyday value makes errors
+// harder to read: they show "[redacted]" in its place.
 func WithHeader(key, value string) Option {
 	return func(c *config) error {
 		name, err := checkHeader("WithHeader", key, value)
