@@ -451,7 +451,7 @@ func TestSendTrace_NewConnection(t *testing.T) {
 		c, server := pipe(t)
 		c.peerClosed = func() bool { return true }
 		go func() { _, _ = io.Copy(io.Discard, server) }()
-		trace := &sendTrace{write: true}
+		trace := &sendTrace{isLast: true}
 		trace.gotConn(httptrace.GotConnInfo{Conn: c, Reused: reused})
 		_, err := c.Write([]byte("POST"))
 		assert.Equal(t, reused, errors.Is(err, errRefused), "reused: %t", reused)
@@ -470,7 +470,7 @@ func TestSendTrace_GivenUp(t *testing.T) {
 			trace.closeConn()
 		},
 	} {
-		trace := &sendTrace{write: true}
+		trace := &sendTrace{isLast: true}
 		giveUp(trace)
 		c, server := pipe(t)
 		go func() { _, _ = io.Copy(io.Discard, server) }()

@@ -179,11 +179,13 @@ func (x *exchange) startAttempt(req *http.Request) *http.Request {
 		start = x.stream.start
 	}
 	ctx, cancel := start(x.ctx, x.attemptDeadline())
+	number := x.attempt.number + 1
+	isLast := x.resend == noRetry || x.resend == reconcilable && number >= x.maxAttempts
 	x.attempt = attempt{
-		number: x.attempt.number + 1,
+		number: number,
 		start:  x.client.now(),
 		cancel: cancel,
-		trace:  &sendTrace{cancel: cancel, write: x.resend != readOnly},
+		trace:  &sendTrace{cancel: cancel, isLast: isLast},
 	}
 	if http1 := x.client.onlyHTTP1(); !http1 || x.resend != readOnly {
 		ctx = x.attempt.trace.with(ctx, !http1)

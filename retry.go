@@ -101,9 +101,9 @@ type sendTrace struct {
 	cancel context.CancelFunc
 	hooks  httptrace.ClientTrace
 
-	write bool                 // not of a read, which net/http repeats itself
-	conn  atomic.Pointer[conn] // over HTTP/1, with the tuned transport
-	start atomic.Int64         // bytes on it before the request
+	isLast bool                 // no other attempt of the write follows, if this one is ambiguous
+	conn   atomic.Pointer[conn] // over HTTP/1, with the tuned transport
+	start  atomic.Int64         // bytes on it before the request
 }
 
 var errReset = errors.New("the server reset the HTTP/2 stream of the request")
@@ -140,7 +140,7 @@ func (t *sendTrace) gotConn(info httptrace.GotConnInfo) {
 	last := t.conn.Load()
 	sentBefore := again && (last == nil || last.took(t.start.Load())) // a middleware repeats it
 	if c := countedBelow(info.Conn); c != nil {
-		start, ok := c.begin(t.write && info.Reused)
+		start, ok := c.begin(t.isLast && info.Reused)
 		if ok && !sentBefore {
 			t.start.Store(start)
 			t.conn.Store(c)
