@@ -23,65 +23,77 @@ type tokenRun struct {
 // errSourceEnded is the error of a function that ended its goroutine in place of returning.
 var errSourceEnded = errors.New("the function did not return")
 
-// shareRuns returns a function that runs source once for all callers that ask at the same time. A
-// caller leaves when its own context ends. The context of a run belongs to no caller: it has none
-// of their values, since the token goes to all of them, and ends when the last of them has left, or
-// after the limit. Nobody joins a run from then on: a run that hangs would otherwise keep all later
-// callers waiting, as long as a new one comes before the last has left.
+// sharedSource runs the function of [WithTokenSource] once for all callers that ask at the same
+// time.
+type sharedSource struct {
+	source func(context.Context) (string, error)
+	limit  time.Duration // of a run
+
+	mu      sync.Mutex
+	current *tokenRun // nil if there is none to join
+}
+
+// shareRuns returns a function that gives what source returns. A caller leaves when its own context
+// ends. The context of a run belongs to no caller: it has none of their values, since the token
+// goes to all of them, and ends when the last of them has left, or after the limit. Nobody joins a
+// run from then on: a run that hangs would otherwise keep all later callers waiting, as long as a
+// new one comes before the last has left.
 func shareRuns(
 	source func(context.Context) (string, error), limit time.Duration,
 ) func(context.Context) (string, error) {
-	var (
-		mu      sync.Mutex
-		current *tokenRun // nil if there is none to join
-	)
-	leave := func(run *tokenRun) { // with mu held
-		if run.cancel(); current == run {
-			current = nil
+	return (&sharedSource{source: source, limit: limit}).token // prints as a function: no token
+}
+
+func (s *sharedSource) token(ctx context.Context) (string, error) {
+	run := s.join()
+	select {
+	case <-run.done:
+	case <-ctx.Done():
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if run.waiting--; run.waiting == 0 {
+			s.end(run)
 		}
+		return "", context.Cause(ctx)
 	}
-	join := func() *tokenRun {
-		mu.Lock()
-		defer mu.Unlock()
-		run := current
-		if run == nil || run.ctx.Err() != nil {
-			ctx, cancel := context.WithTimeout(context.Background(), limit)
-			run = &tokenRun{
-				ctx:    ctx,
-				cancel: cancel,
-				done:   make(chan struct{}),
-				err:    errSourceEnded,
-			}
-			current = run
-			go func() {
-				defer close(run.done)
-				defer func() {
-					run.panicked = recover()
-					mu.Lock()
-					defer mu.Unlock()
-					leave(run)
-				}()
-				run.token, run.err = source(ctx)
-			}()
-		}
-		run.waiting++
-		return run
+	if run.panicked != nil {
+		panic(run.panicked)
 	}
-	return func(ctx context.Context) (string, error) {
-		run := join()
-		select {
-		case <-run.done:
-		case <-ctx.Done():
-			mu.Lock()
-			defer mu.Unlock()
-			if run.waiting--; run.waiting == 0 {
-				leave(run)
-			}
-			return "", context.Cause(ctx)
+	return run.token, run.err
+}
+
+// join returns the run under way, or begins one.
+func (s *sharedSource) join() *tokenRun {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == nil || s.current.ctx.Err() != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), s.limit)
+		s.current = &tokenRun{
+			ctx:    ctx,
+			cancel: cancel,
+			done:   make(chan struct{}),
+			err:    errSourceEnded,
 		}
-		if run.panicked != nil {
-			panic(run.panicked)
-		}
-		return run.token, run.err
+		go s.run(s.current)
+	}
+	s.current.waiting++
+	return s.current
+}
+
+func (s *sharedSource) run(run *tokenRun) {
+	defer close(run.done)
+	defer func() {
+		run.panicked = recover()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.end(run)
+	}()
+	run.token, run.err = s.source(run.ctx)
+}
+
+// end ends a run, with mu held.
+func (s *sharedSource) end(run *tokenRun) {
+	if run.cancel(); s.current == run {
+		s.current = nil
 	}
 }
