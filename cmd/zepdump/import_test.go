@@ -591,3 +591,21 @@ func TestImport_LongSessionInOtherOrder(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, there, 1)
 }
+
+// The collections are added before the messages: a server that has messages to embed lets the
+// addition of a collection wait.
+func TestImport_CollectionsBeforeMessages(t *testing.T) {
+	t.Parallel()
+	dir, _ := exportOf(t)
+	server, _ := newServer(t)
+	mustRun(t, server.URL, "import", dir)
+	var routes []string
+	for _, r := range server.RequestLog() {
+		if r.Method == "POST" && !slices.Contains(routes, r.Route) {
+			routes = append(routes, r.Route)
+		}
+	}
+	added := func(route string) int { return slices.Index(routes, route) }
+	require.GreaterOrEqual(t, added("/collection/{collectionName}"), 0, routes)
+	assert.Greater(t, added("/sessions/{sessionId}/memory"), added("/collection/{collectionName}"))
+}
