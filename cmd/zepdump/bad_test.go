@@ -270,6 +270,7 @@ func TestCommands_Usage(t *testing.T) {
 		{[]string{"export", "a"}, exitError, "zepdump: zepdump export: 1 arguments, see -h\n"},
 		{[]string{"export", "-x"}, exitError, "zepdump: flag provided but not defined: -x\n"},
 		{[]string{"export", "-workers=0"}, exitError, "zepdump: -workers: must be at least 1\n"},
+		{[]string{"import", "a", "-batch=0"}, exitError, "zepdump: -batch: must be at least 1\n"},
 		{[]string{"import", "a", "-embeddings=no"}, exitError,
 			"zepdump: -embeddings: \"no\" is neither server nor carry\n"},
 	} {

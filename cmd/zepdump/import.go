@@ -19,6 +19,7 @@ type importer struct {
 	options   options
 	overwrite bool
 	workers   int
+	batch     int // messages in a request
 	progress  *progress
 	report    func(difference) error // a record that is not as in the export
 

@@ -141,7 +141,6 @@ func TestImport_Conflicts(t *testing.T) {
 			},
 			listed: []string{
 				"sessions books changed: metadata",
-				"messages " + ids[0] + " refused in books",
 				"messages " + ids[1] + " refused in books",
 				"messages " + ids[2] + " refused in books",
 				"messages " + ids[3] + " refused in books",
@@ -254,6 +253,19 @@ func TestImport_Conflicts(t *testing.T) {
 				require.NoError(t, err)
 			},
 			listed: []string{"documents doc-1 changed: metadata in library"},
+		},
+		{
+			name: "collection's description",
+			there: func(t *testing.T, client *zep.Client) {
+				addLibrary(t, client, "doc-2")
+				_, err := client.Collection.Update(ctx, &zep.UpdateCollectionRequest{
+					Name: "library", Description: "films", Metadata: zep.Metadata{"shelf": "a"},
+				})
+				require.NoError(t, err)
+			},
+			listed: []string{
+				"collections library changed: description", "documents doc-2 refused in library",
+			},
 		},
 		{
 			name: "document_id of a deleted document",
@@ -550,16 +562,25 @@ func TestImport_LongSession(t *testing.T) {
 	fill(t, server, client, load{sessions: 2, messages: 3 * batchMessages})
 	dir := filepath.Join(t.TempDir(), "export")
 	mustRun(t, server.URL, "export", "-o", dir)
-	fresh, _ := newServer(t)
-	mustRun(t, fresh.URL, "import", dir)
-	assert.Empty(t, mustRun(t, fresh.URL, "verify", dir, "-extra").stdout)
-	posts := 0
-	for _, r := range fresh.RequestLog() {
-		if r.Method == "POST" && r.Route == "/sessions/{sessionId}/memory" {
-			posts++
-		}
+	tests := []struct {
+		args  []string
+		posts int
+	}{
+		{nil, 3}, // two for 300 messages, one for 150
+		{[]string{"-batch", "50"}, 9},
 	}
-	assert.Equal(t, 3, posts, "two for 300 messages, one for 150")
+	for _, tt := range tests {
+		fresh, _ := newServer(t)
+		mustRun(t, fresh.URL, append([]string{"import", dir}, tt.args...)...)
+		assert.Empty(t, mustRun(t, fresh.URL, "verify", dir, "-extra").stdout)
+		posts := 0
+		for _, r := range fresh.RequestLog() {
+			if r.Method == "POST" && r.Route == "/sessions/{sessionId}/memory" {
+				posts++
+			}
+		}
+		assert.Equal(t, tt.posts, posts, tt.args)
+	}
 }
 
 // Messages of the export that come before one that is there are not added behind it, however many

@@ -80,6 +80,7 @@ type command struct {
 	kinds      []string // parsed from only
 	gzip       bool
 	overwrite  bool
+	batch      int
 	conflicts  string
 	timeKey    string
 	embeddings string
@@ -234,6 +235,7 @@ func (c *command) importDir(ctx context.Context) (status int, err error) {
 		options:   c.options(),
 		overwrite: c.overwrite,
 		workers:   c.workers,
+		batch:     c.batch,
 		progress:  c.progress,
 		report:    list.add,
 	}
