@@ -255,6 +255,23 @@ func TestCommands_NoServer(t *testing.T) {
 	assert.NoFileExists(t, dir)
 }
 
+// Two imports of one export do not write into one file.
+func TestImport_FolderIsInUse(t *testing.T) {
+	t.Parallel()
+	server, _ := newServer(t)
+	dir := filepath.Join(t.TempDir(), "export")
+	mustRun(t, server.URL, "export", "-o", dir)
+	lock, err := lockDir(dir)
+	require.NoError(t, err)
+	r := zepdump(t, server.URL, "import", dir)
+	assert.Equal(t, exitError, r.status)
+	assert.Contains(t, r.stderr, dir+" is in use by another import: choose a file with -conflicts: ")
+	mustRun(t, server.URL, "import", dir, "-conflicts", filepath.Join(t.TempDir(), "conflicts"))
+	require.NoError(t, lock.Close())
+	mustRun(t, server.URL, "import", dir)
+	mustRun(t, server.URL, "import", dir)
+}
+
 func TestCommands_Usage(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -47,6 +47,11 @@ func (c *command) parse(name string, args []string) error {
 	if err := c.parseArgs(flags, args, name != "export"); err != nil {
 		return err
 	}
+	return c.check(name)
+}
+
+// check checks the values of the flags.
+func (c *command) check(name string) (err error) {
 	switch {
 	case c.workers < 1:
 		return errors.New("-workers: must be at least 1")
@@ -55,7 +60,6 @@ func (c *command) parse(name string, args []string) error {
 	case name != "export" && c.embeddings != "server" && c.embeddings != "carry":
 		return fmt.Errorf("-embeddings: %q is neither server nor carry", c.embeddings)
 	}
-	var err error
 	c.kinds, err = parseKinds(c.only)
 	return err
 }

@@ -474,7 +474,8 @@ func TestImport_Embeddings(t *testing.T) {
 	t.Run("carry", func(t *testing.T) {
 		t.Parallel()
 		server, client := newServer(t, zeptest.WithEmbeddingDimensions(512)) // another model
-		mustRun(t, server.URL, "import", dir, "-embeddings", "carry")
+		mustRun(t, server.URL, "import", dir, "-embeddings", "carry",
+			"-conflicts", filepath.Join(t.TempDir(), "conflicts"))
 		collection, err := client.Collection.Get(ctx, "library")
 		require.NoError(t, err)
 		assert.False(t, collection.IsAutoEmbedded)
@@ -487,7 +488,8 @@ func TestImport_Embeddings(t *testing.T) {
 	t.Run("server", func(t *testing.T) {
 		t.Parallel()
 		server, client := newServer(t, zeptest.WithDelayedEnrichment())
-		mustRun(t, server.URL, "import", dir)
+		mustRun(t, server.URL, "import", dir,
+			"-conflicts", filepath.Join(t.TempDir(), "conflicts"))
 		assert.Nil(t, embedded(client, "doc-2").Embedding)
 		assert.Empty(t, mustRun(t, server.URL, "verify", dir).stdout, "before the server embedded them")
 		server.Enrich()

@@ -225,7 +225,7 @@ func (c *command) importDir(ctx context.Context) (status int, err error) {
 	}
 	defer server.CloseIdleConnections()
 	c.printNotKept(in, "Will not be kept")
-	list, err := newList(cmp.Or(c.conflicts, filepath.Join(c.dir, "conflicts.jsonl")))
+	list, err := c.conflictList()
 	if err != nil {
 		return 0, err
 	}
@@ -256,6 +256,25 @@ func (c *command) importDir(ctx context.Context) (status int, err error) {
 		return exitDifferent, nil
 	}
 	return exitOK, nil
+}
+
+// conflictList returns the list of the conflicts of an import. Two imports of one export, into two
+// servers, need two files.
+func (c *command) conflictList() (*list, error) {
+	if c.conflicts != "" {
+		return newList(c.conflicts)
+	}
+	lock, err := lockDir(c.dir)
+	if err != nil {
+		return nil, fmt.Errorf("%s is in use by another import: choose a file with -conflicts: %w",
+			c.dir, err)
+	}
+	list, err := newList(filepath.Join(c.dir, "conflicts.jsonl"))
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	list.lock = lock
+	return list, nil
 }
 
 func (c *command) options() options {
