@@ -255,6 +255,23 @@ func TestCommands_NoServer(t *testing.T) {
 	assert.NoFileExists(t, dir)
 }
 
+// Two imports of one export do not write into one file.
+func TestImport_FolderIsInUse(t *testing.T) {
+	t.Parallel()
+	server, _ := newServer(t)
+	dir := filepath.Join(t.TempDir(), "export")
+	mustRun(t, server.URL, "export", "-o", dir)
+	lock, err := lockDir(dir)
+	require.NoError(t, err)
+	r := zepdump(t, server.URL, "import", dir)
+	assert.Equal(t, exitError, r.status)
+	assert.Contains(t, r.stderr, dir+" is in use by another import: choose a file with -conflicts: ")
+	mustRun(t, server.URL, "import", dir, "-conflicts", filepath.Join(t.TempDir(), "conflicts"))
+	require.NoError(t, lock.Close())
+	mustRun(t, server.URL, "import", dir)
+	mustRun(t, server.URL, "import", dir)
+}
+
 func TestCommands_Usage(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -270,6 +287,7 @@ func TestCommands_Usage(t *testing.T) {
 		{[]string{"export", "a"}, exitError, "zepdump: zepdump export: 1 arguments, see -h\n"},
 		{[]string{"export", "-x"}, exitError, "zepdump: flag provided but not defined: -x\n"},
 		{[]string{"export", "-workers=0"}, exitError, "zepdump: -workers: must be at least 1\n"},
+		{[]string{"import", "a", "-batch=0"}, exitError, "zepdump: -batch: must be at least 1\n"},
 		{[]string{"import", "a", "-embeddings=no"}, exitError,
 			"zepdump: -embeddings: \"no\" is neither server nor carry\n"},
 	} {

@@ -222,10 +222,7 @@ func (e *exporter) conversations(ctx context.Context, after string) error {
 
 	group, ctx := errgroup.WithContext(ctx)
 	queue := make(chan *conversation, aheadSessions*e.workers)
-	work := make(chan *conversation)
-	group.Go(func() error {
-		defer close(queue)
-		defer close(work)
+	feed := func(ctx context.Context, work chan<- *conversation) error {
 		for session, err := range all {
 			if err != nil {
 				return err
@@ -240,17 +237,11 @@ func (e *exporter) conversations(ctx context.Context, after string) error {
 			}
 		}
 		return nil
-	})
-	for range e.workers {
-		group.Go(func() error {
-			for c := range work {
-				if err := e.fetch(ctx, c); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
 	}
+	group.Go(func() error {
+		defer close(queue)
+		return dispatch(ctx, e.workers, e.fetch, feed)
+	})
 	group.Go(func() error { return e.writeConversations(ctx, queue) })
 	return group.Wait()
 }

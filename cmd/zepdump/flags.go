@@ -30,6 +30,9 @@ func (c *command) parse(name string, args []string) error {
 		flags.StringVar(&c.conflicts, "conflicts", "",
 			"`file` for the records that are not imported as they are; by default "+
 				"conflicts.jsonl in dir")
+		flags.IntVar(&c.batch, "batch", batchMessages, "`number` of messages in a request; a server "+
+			"whose language model answers at once may need fewer than it has connections "+
+			"to its database")
 	case "verify":
 		flags.BoolVar(&c.extra, "extra", false, "also report users, sessions, collections and "+
 			"documents that the export does not have")
@@ -44,13 +47,19 @@ func (c *command) parse(name string, args []string) error {
 	if err := c.parseArgs(flags, args, name != "export"); err != nil {
 		return err
 	}
+	return c.check(name)
+}
+
+// check checks the values of the flags.
+func (c *command) check(name string) (err error) {
 	switch {
 	case c.workers < 1:
 		return errors.New("-workers: must be at least 1")
+	case name == "import" && c.batch < 1:
+		return errors.New("-batch: must be at least 1")
 	case name != "export" && c.embeddings != "server" && c.embeddings != "carry":
 		return fmt.Errorf("-embeddings: %q is neither server nor carry", c.embeddings)
 	}
-	var err error
 	c.kinds, err = parseKinds(c.only)
 	return err
 }

@@ -19,6 +19,7 @@ type importer struct {
 	options   options
 	overwrite bool
 	workers   int
+	batch     int // messages in a request
 	progress  *progress
 	report    func(difference) error // a record that is not as in the export
 
@@ -36,7 +37,8 @@ type count struct{ added, there, overwritten, conflicts, unpublished atomic.Int6
 // server.
 const maxFailed = 20
 
-// run imports the records in the order in which references need them.
+// run imports the records in the order in which references need them. The messages come last: while
+// the server embeds messages it lets the addition of a collection wait.
 func (im *importer) run(ctx context.Context) error {
 	im.counts, im.blocked = map[string]*count{}, map[string]bool{}
 	for _, kind := range allKinds {
@@ -53,14 +55,14 @@ func (im *importer) run(ctx context.Context) error {
 			id := func(s *zep.Session) string { return s.SessionID }
 			return importEach(ctx, im, sessions, id, im.session)
 		}},
-		{messages, func(ctx context.Context) error {
-			return eachHistory(ctx, im.in, im.workers, false, im.history)
-		}},
 		{collections, func(ctx context.Context) error {
 			name := func(c *zep.Collection) string { return c.Name }
 			return importEach(ctx, im, collections, name, im.collection)
 		}},
 		{documents, im.documents},
+		{messages, func(ctx context.Context) error {
+			return eachHistory(ctx, im.in, im.workers, false, im.history)
+		}},
 	}
 	for _, step := range steps {
 		if !im.in.has(step.kind) {

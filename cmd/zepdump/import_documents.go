@@ -16,17 +16,13 @@ func (im *importer) documents(ctx context.Context) error {
 	all := chunks(im.in, documents, func(d *documentRecord) string { return d.Collection })
 	return inParallel(ctx, im.workers, all, func(ctx context.Context, chunk []*documentRecord) error {
 		name := strings.ToLower(chunk[0].Collection)
-		reason := ""
-		switch {
-		case im.isBlocked(collections, name):
-			reason = "the collection is not that of the export"
-		case targets[name] == nil:
-			reason = "the server does not have the collection"
-		}
-		if reason != "" {
-			return im.refuseAll(chunk, reason)
-		}
 		batch := documentBatch{im: im, collection: targets[name]}
+		switch {
+		case targets[name] == nil:
+			batch.refusal = "the server does not have the collection"
+		case im.isBlocked(collections, name):
+			batch.refusal = "the collection is not that of the export"
+		}
 		if err := batch.run(ctx, chunk); err != nil {
 			return err
 		}
@@ -35,41 +31,42 @@ func (im *importer) documents(ctx context.Context) error {
 	})
 }
 
-func (im *importer) refuseAll(chunk []*documentRecord, reason string) error {
-	for _, d := range chunk {
-		err := im.conflict(difference{
-			Kind:       documents,
-			ID:         documentID(&d.Document),
-			In:         d.Collection,
-			Difference: isRefused,
-			Reason:     reason,
-		})
-		if err != nil {
-			return err
-		}
-		im.progress.add(1, 1)
-	}
-	return nil
-}
-
 // documentBatch is the import of some documents of one collection.
 type documentBatch struct {
 	im         *importer
-	collection *zep.Collection
+	collection *zep.Collection // nil if the server does not have it
+	refusal    string          // why no document can be imported, "" if they can
 }
 
 // run adds the documents that are not there. It looks first: of a batch with an id that is taken
 // the server stores nothing.
 func (b documentBatch) run(ctx context.Context, chunk []*documentRecord) error {
-	there, err := b.im.server.findDocuments(ctx, b.collection.Name, chunk)
-	if err != nil {
-		return err
+	var there map[string]*zep.Document
+	if b.collection != nil {
+		var err error
+		there, err = b.im.server.findDocuments(ctx, b.collection.Name, chunk)
+		if err != nil {
+			return err
+		}
 	}
 	var missing []*documentRecord
 	for _, d := range chunk {
-		if found := there[d.UUID]; found == nil {
+		var err error
+		switch found := there[d.UUID]; {
+		case b.refusal != "" && (found == nil || len(b.changes(d, found)) > 0):
+			err = b.im.conflict(difference{
+				Kind:       documents,
+				ID:         documentID(&d.Document),
+				In:         d.Collection,
+				Difference: isRefused,
+				Reason:     b.refusal,
+			})
+		case found == nil:
 			missing = append(missing, d)
-		} else if err := b.compare(ctx, d, found); err != nil {
+		default:
+			err = b.compare(ctx, d, found)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -79,15 +76,19 @@ func (b documentBatch) run(ctx context.Context, chunk []*documentRecord) error {
 	return b.add(ctx, missing)
 }
 
+// changes compares a document with the one that is there.
+func (b documentBatch) changes(d *documentRecord, there *zep.Document) map[string]change {
+	return compareDocuments(&d.Document, there, !b.collection.IsAutoEmbedded)
+}
+
 // compare settles a document that is there. Only its metadata can be changed.
 func (b documentBatch) compare(ctx context.Context, d *documentRecord, there *zep.Document) error {
-	embeddings := !b.collection.IsAutoEmbedded
 	x := existing{
 		kind: documents,
 		in:   b.collection.Name,
 		id:   documentID(&d.Document),
 		compare: func() (map[string]change, error) {
-			return compareDocuments(&d.Document, there, embeddings), nil
+			return b.changes(d, there), nil
 		},
 		overwrite: func() error {
 			if len(d.Metadata) == 0 { // the API cannot empty it

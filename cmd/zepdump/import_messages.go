@@ -9,7 +9,7 @@ import (
 	"github.com/zep-go/zep"
 )
 
-// The largest request of messages that an import sends.
+// The largest request of messages that an import sends. -batch sets the number.
 const (
 	batchMessages = 200
 	batchBytes    = 2 << 20 // of their contents
@@ -19,6 +19,7 @@ const (
 type transcript struct {
 	im        *importer
 	sessionID string
+	refusal   string // why no message can be imported, "" if they can
 
 	there   map[string]*zep.Message // by UUID, those that the server has and the export not yet had
 	pending []*zep.Message          // those that are to be added
@@ -30,22 +31,14 @@ type transcript struct {
 // are usually the first ones, of an earlier import.
 func (im *importer) history(ctx context.Context, h *history) error {
 	t := &transcript{im: im, sessionID: h.sessionID}
-	reason, err := t.prepare(ctx)
-	if err != nil {
+	if err := t.prepare(ctx); err != nil {
 		return err
 	}
 	for record, err := range h.messages(ctx) {
 		if err != nil {
 			return err
 		}
-		if reason != "" {
-			err = im.conflict(difference{
-				Kind: messages, ID: record.UUID, In: h.sessionID, Difference: isRefused, Reason: reason,
-			})
-		} else {
-			err = t.message(ctx, im.options.message(&record.Message))
-		}
-		if err != nil {
+		if err := t.message(ctx, im.options.message(&record.Message)); err != nil {
 			return err
 		}
 		im.progress.add(1, 1)
@@ -53,13 +46,10 @@ func (im *importer) history(ctx context.Context, h *history) error {
 	return t.finish(ctx)
 }
 
-// prepare reads what the session has. The reason says why no message can be imported.
-func (t *transcript) prepare(ctx context.Context) (reason string, err error) {
+// prepare reads what the session has, and finds out whether messages can be imported.
+func (t *transcript) prepare(ctx context.Context) error {
 	im := t.im
-	if im.isBlocked(sessions, t.sessionID) {
-		return "the session is not that of the export", nil
-	}
-	err = im.server.again(ctx, func() error {
+	err := im.server.again(ctx, func() error {
 		// A message would make the session, without its user.
 		if !im.in.has(sessions) {
 			if _, err := im.server.Session.Get(ctx, t.sessionID); err != nil {
@@ -75,24 +65,36 @@ func (t *transcript) prepare(ctx context.Context) (reason string, err error) {
 		}
 		return nil
 	})
-	if errors.Is(err, zep.ErrInvalidID) || errors.Is(err, zep.ErrNotFound) {
-		return err.Error(), nil
+	switch {
+	case errors.Is(err, zep.ErrInvalidID), errors.Is(err, zep.ErrNotFound):
+		t.refusal = err.Error()
+	case err != nil:
+		return err
 	}
-	return "", err
+	if im.isBlocked(sessions, t.sessionID) {
+		t.refusal = "the session is not that of the export"
+	}
+	return nil
 }
 
 // message imports a message, or keeps it until it is known that none of those that follow is there:
 // messages can only be added at the end.
 func (t *transcript) message(ctx context.Context, m *zep.Message) error {
 	key := strings.ToLower(m.UUID)
-	if there := t.there[key]; there != nil {
+	there := t.there[key]
+	if t.refusal != "" && (there == nil || len(compareMessages(m, there)) > 0) {
+		return t.im.conflict(difference{
+			Kind: messages, ID: m.UUID, In: t.sessionID, Difference: isRefused, Reason: t.refusal,
+		})
+	}
+	if there != nil {
 		delete(t.there, key)
 		t.late = t.late || len(t.pending) > 0
 		return t.compare(ctx, m, there)
 	}
 	t.pending = append(t.pending, m)
 	t.bytes += len(m.Content)
-	full := len(t.pending) >= batchMessages || t.bytes >= batchBytes
+	full := len(t.pending) >= t.im.batch || t.bytes >= batchBytes
 	if full && len(t.there) == 0 && !t.late {
 		return t.flush(ctx)
 	}
@@ -157,7 +159,7 @@ func (t *transcript) flush(ctx context.Context) error {
 	t.pending, t.bytes = nil, 0
 	for len(pending) > 0 {
 		n, size := 0, 0
-		for n < len(pending) && n < batchMessages && (n == 0 || size < batchBytes) {
+		for n < len(pending) && n < t.im.batch && (n == 0 || size < batchBytes) {
 			size += len(pending[n].Content)
 			n++
 		}

@@ -141,7 +141,6 @@ func TestImport_Conflicts(t *testing.T) {
 			},
 			listed: []string{
 				"sessions books changed: metadata",
-				"messages " + ids[0] + " refused in books",
 				"messages " + ids[1] + " refused in books",
 				"messages " + ids[2] + " refused in books",
 				"messages " + ids[3] + " refused in books",
@@ -254,6 +253,19 @@ func TestImport_Conflicts(t *testing.T) {
 				require.NoError(t, err)
 			},
 			listed: []string{"documents doc-1 changed: metadata in library"},
+		},
+		{
+			name: "collection's description",
+			there: func(t *testing.T, client *zep.Client) {
+				addLibrary(t, client, "doc-2")
+				_, err := client.Collection.Update(ctx, &zep.UpdateCollectionRequest{
+					Name: "library", Description: "films", Metadata: zep.Metadata{"shelf": "a"},
+				})
+				require.NoError(t, err)
+			},
+			listed: []string{
+				"collections library changed: description", "documents doc-2 refused in library",
+			},
 		},
 		{
 			name: "document_id of a deleted document",
@@ -462,7 +474,8 @@ func TestImport_Embeddings(t *testing.T) {
 	t.Run("carry", func(t *testing.T) {
 		t.Parallel()
 		server, client := newServer(t, zeptest.WithEmbeddingDimensions(512)) // another model
-		mustRun(t, server.URL, "import", dir, "-embeddings", "carry")
+		mustRun(t, server.URL, "import", dir, "-embeddings", "carry",
+			"-conflicts", filepath.Join(t.TempDir(), "conflicts"))
 		collection, err := client.Collection.Get(ctx, "library")
 		require.NoError(t, err)
 		assert.False(t, collection.IsAutoEmbedded)
@@ -475,7 +488,8 @@ func TestImport_Embeddings(t *testing.T) {
 	t.Run("server", func(t *testing.T) {
 		t.Parallel()
 		server, client := newServer(t, zeptest.WithDelayedEnrichment())
-		mustRun(t, server.URL, "import", dir)
+		mustRun(t, server.URL, "import", dir,
+			"-conflicts", filepath.Join(t.TempDir(), "conflicts"))
 		assert.Nil(t, embedded(client, "doc-2").Embedding)
 		assert.Empty(t, mustRun(t, server.URL, "verify", dir).stdout, "before the server embedded them")
 		server.Enrich()
@@ -550,16 +564,25 @@ func TestImport_LongSession(t *testing.T) {
 	fill(t, server, client, load{sessions: 2, messages: 3 * batchMessages})
 	dir := filepath.Join(t.TempDir(), "export")
 	mustRun(t, server.URL, "export", "-o", dir)
-	fresh, _ := newServer(t)
-	mustRun(t, fresh.URL, "import", dir)
-	assert.Empty(t, mustRun(t, fresh.URL, "verify", dir, "-extra").stdout)
-	posts := 0
-	for _, r := range fresh.RequestLog() {
-		if r.Method == "POST" && r.Route == "/sessions/{sessionId}/memory" {
-			posts++
-		}
+	tests := []struct {
+		args  []string
+		posts int
+	}{
+		{nil, 3}, // two for 300 messages, one for 150
+		{[]string{"-batch", "50"}, 9},
 	}
-	assert.Equal(t, 3, posts, "two for 300 messages, one for 150")
+	for _, tt := range tests {
+		fresh, _ := newServer(t)
+		mustRun(t, fresh.URL, append([]string{"import", dir}, tt.args...)...)
+		assert.Empty(t, mustRun(t, fresh.URL, "verify", dir, "-extra").stdout)
+		posts := 0
+		for _, r := range fresh.RequestLog() {
+			if r.Method == "POST" && r.Route == "/sessions/{sessionId}/memory" {
+				posts++
+			}
+		}
+		assert.Equal(t, tt.posts, posts, tt.args)
+	}
 }
 
 // Messages of the export that come before one that is there are not added behind it, however many
@@ -590,4 +613,22 @@ func TestImport_LongSessionInOtherOrder(t *testing.T) {
 	there, err := zep.Collect(client.Message.All(ctx, "session-0"))
 	require.NoError(t, err)
 	assert.Len(t, there, 1)
+}
+
+// The collections are added before the messages: a server that has messages to embed lets the
+// addition of a collection wait.
+func TestImport_CollectionsBeforeMessages(t *testing.T) {
+	t.Parallel()
+	dir, _ := exportOf(t)
+	server, _ := newServer(t)
+	mustRun(t, server.URL, "import", dir)
+	var routes []string
+	for _, r := range server.RequestLog() {
+		if r.Method == "POST" && !slices.Contains(routes, r.Route) {
+			routes = append(routes, r.Route)
+		}
+	}
+	added := func(route string) int { return slices.Index(routes, route) }
+	require.GreaterOrEqual(t, added("/collection/{collectionName}"), 0, routes)
+	assert.Greater(t, added("/sessions/{sessionId}/memory"), added("/collection/{collectionName}"))
 }

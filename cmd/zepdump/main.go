@@ -80,6 +80,7 @@ type command struct {
 	kinds      []string // parsed from only
 	gzip       bool
 	overwrite  bool
+	batch      int
 	conflicts  string
 	timeKey    string
 	embeddings string
@@ -224,7 +225,7 @@ func (c *command) importDir(ctx context.Context) (status int, err error) {
 	}
 	defer server.CloseIdleConnections()
 	c.printNotKept(in, "Will not be kept")
-	list, err := newList(cmp.Or(c.conflicts, filepath.Join(c.dir, "conflicts.jsonl")))
+	list, err := c.conflictList()
 	if err != nil {
 		return 0, err
 	}
@@ -234,6 +235,7 @@ func (c *command) importDir(ctx context.Context) (status int, err error) {
 		options:   c.options(),
 		overwrite: c.overwrite,
 		workers:   c.workers,
+		batch:     c.batch,
 		progress:  c.progress,
 		report:    list.add,
 	}
@@ -254,6 +256,25 @@ func (c *command) importDir(ctx context.Context) (status int, err error) {
 		return exitDifferent, nil
 	}
 	return exitOK, nil
+}
+
+// conflictList returns the list of the conflicts of an import. Two imports of one export, into two
+// servers, need two files.
+func (c *command) conflictList() (*list, error) {
+	if c.conflicts != "" {
+		return newList(c.conflicts)
+	}
+	lock, err := lockDir(c.dir)
+	if err != nil {
+		return nil, fmt.Errorf("%s is in use by another import: choose a file with -conflicts: %w",
+			c.dir, err)
+	}
+	list, err := newList(filepath.Join(c.dir, "conflicts.jsonl"))
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	list.lock = lock
+	return list, nil
 }
 
 func (c *command) options() options {

@@ -87,8 +87,9 @@ func (c *command) embeddingsText() string {
 
 // list is differences as JSON Lines. It is safe for concurrent use.
 type list struct {
-	path string   // "" if they do not go into a file
-	file *os.File // which has its name only when the list is whole
+	path string    // "" if they do not go into a file
+	file *os.File  // which has its name only when the list is whole
+	lock io.Closer // of its folder, nil if it needs none
 
 	mu sync.Mutex
 	to io.Writer
@@ -117,6 +118,9 @@ func (l *list) add(d difference) error {
 // close gives the file its name, if it is whole. If there are no differences there is no file, and
 // none of an earlier run.
 func (l *list) close(whole bool) error {
+	if l.lock != nil {
+		defer l.lock.Close()
+	}
 	if !whole || l.n > 0 {
 		return finish(l.file, l.path, whole)
 	}
