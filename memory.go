@@ -42,6 +42,9 @@ func (s *MemoryService) Get(
 // embeds the messages some time after it has answered, and only then a search finds them. It
 // ignores their CreatedAt and stores its own time: a time of yours belongs into Metadata.
 //
+// Many messages in one request can block the server while it looks for intents: add a long history
+// in parts of 4 to 8, as docs/server-surprises.md explains.
+//
 // A message without a UUID, or with the zero one, is sent with a random one (version 4), so that a
 // repeated request stores nothing twice. An attempt that the network delivers after its successor
 // was answered stores nothing either, unless the user was deleted in between. The request and its
