@@ -116,7 +116,7 @@ func TestWithAttemptTimeout(t *testing.T) {
 		<-req.Context().Done()
 		return nil, req.Context().Err()
 	}
-	opts := []Option{WithAttemptTimeout(10 * time.Millisecond)}
+	opts := []Option{WithAttemptTimeout(100 * time.Millisecond)}
 	c, s, _ := scripted(t, opts, hangs, answers(200, janeJSON))
 	_, err := c.User.Get(context.Background(), "jane")
 	require.NoError(t, err)

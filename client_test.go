@@ -363,7 +363,7 @@ func TestWithHTTPClient_TimeoutOfEachAttempt(t *testing.T) {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	c, err := NewClient(WithBaseURL(server.URL+"/zep"), WithAPIKey(""),
-		WithHTTPClient(&http.Client{Transport: transport, Timeout: 200 * time.Millisecond}))
+		WithHTTPClient(&http.Client{Transport: transport, Timeout: 2 * time.Second}))
 	require.NoError(t, err)
 	stopClock(c)
 	user, err := c.User.Get(context.Background(), "jane")

@@ -135,8 +135,8 @@ func TestServerLocks_SessionHangs(t *testing.T) {
 func TestServerLocks_GivenUp(t *testing.T) {
 	t.Parallel()
 	server, c := lockingServer(t, 1)
-	server.Inject(zeptest.Fault{Method: http.MethodPatch, Apply: true, Delay: 600 * time.Millisecond})
-	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	server.Inject(zeptest.Fault{Method: http.MethodPatch, Apply: true, Delay: 2 * time.Second})
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_, err := c.Session.Update(ctx,
 		&zep.UpdateSessionRequest{SessionID: "s0", Metadata: zep.Metadata{"a": 1}})
