@@ -177,18 +177,18 @@ func TestBatches_SplitAfterRefusal(t *testing.T) {
 			},
 			[]int{500, 100}, 0,
 		},
-		"Document.Add, 12 MiB to a server that takes them": {
+		"Document.Add, 6 MiB to a server that takes them": {
 			nil, 1 << 30,
 			func(c *Client) error {
-				_, err := c.Document.Add(ctx, "docs", documentsOf(4, 3<<20))
+				_, err := c.Document.Add(ctx, "docs", documentsOf(4, 3<<19))
 				return err
 			},
 			[]int{4}, 0,
 		},
-		"Memory.Add, 12 MiB to a server that takes them": {
+		"Memory.Add, 6 MiB to a server that takes them": {
 			okAnswer, 1 << 30,
 			func(c *Client) error {
-				return c.Memory.Add(ctx, "s", &AddMemoryRequest{Messages: messagesOf(4, 3<<20)})
+				return c.Memory.Add(ctx, "s", &AddMemoryRequest{Messages: messagesOf(4, 3<<19)})
 			},
 			[]int{4}, 0,
 		},

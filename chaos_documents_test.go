@@ -70,12 +70,12 @@ func chaosDocuments(network chaosNetwork, usual int) func(*testing.T, uint64) {
 
 // TestChaosDocumentAll checks that a walk of all documents yields each once, though some of its
 // responses break, and that one that fails has yielded none twice.
-func TestChaosDocumentAll(t *testing.T) { chaosEachSeed(t, chaosDocumentAll(chaosHTTP1, 240)) }
+func TestChaosDocumentAll(t *testing.T) { chaosEachSeed(t, chaosDocumentAll(chaosHTTP1, 160)) }
 
 // chaosDocumentAll returns TestChaosDocumentAll in a network, with its usual number of walks.
 func chaosDocumentAll(network chaosNetwork, usual int) func(*testing.T, uint64) {
 	return func(t *testing.T, seed uint64) {
-		const documents = 300
+		const documents = 80
 		c := newChaosRun(t, seed, network, chaosUnwrapped)
 		ctx := context.Background()
 		_, err := c.direct.Collection.Add(ctx, &zep.CreateCollectionRequest{

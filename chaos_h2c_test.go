@@ -47,7 +47,7 @@ func testChaosHTTP2(t *testing.T, network chaosNetwork) {
 		chaosEachSeed(t, chaosDocuments(network, 200))
 	})
 	t.Run("all documents", func(t *testing.T) {
-		chaosEachSeed(t, chaosDocumentAll(network, 80))
+		chaosEachSeed(t, chaosDocumentAll(network, 48))
 	})
 }
 

@@ -37,7 +37,7 @@ func TestChaosBothSides(t *testing.T) {
 		chaosEachSeed(t, chaosDocuments(chaosBothSides, 200))
 	})
 	t.Run("all documents", func(t *testing.T) {
-		chaosEachSeed(t, chaosDocumentAll(chaosBothSides, 80))
+		chaosEachSeed(t, chaosDocumentAll(chaosBothSides, 48))
 	})
 }
 

@@ -217,8 +217,8 @@ func assertShortLine(t testing.TB, name string, err error) {
 func TestError_BoundedLine(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
-		"long":       strings.Repeat("x", 4*maxErrorText),
-		"many lines": strings.Repeat("evil\r\n", maxErrorText/4),
+		"long":       strings.Repeat("x", 2*maxErrorText),
+		"many lines": strings.Repeat("evil\r\n", maxErrorText/5),
 		"terminal":   "\x1b[31mred\x00\a\u0085 b\n",
 		"directions": "a\u202e\u202a\u2066\u2069\u200f\u061cb",
 		"zero width": "a\u200b\u200d\u2060\ufeffb\u00ad",

@@ -159,12 +159,12 @@ func TestWalks_BigRecords(t *testing.T) {
 	const limit = 1 << 20
 	tables := map[string]*heavyServer{
 		"2,000 of 3 kB":         {records: 2000, weight: func(int) int { return 3000 }},
-		"400 of 60 kB":          {records: 400, weight: func(int) int { return 60_000 }},
+		"200 of 60 kB":          {records: 200, weight: func(int) int { return 60_000 }},
 		"9 of nearly the limit": {records: 9, weight: func(int) int { return limit - 100 }},
 		"two among 3,000 of none": {records: 3000, weight: func(id int) int {
 			return 600_000 * (id % 1499 / 1498)
 		}},
-		"heavier and heavier": {records: 700, weight: func(id int) int { return 100 * id }},
+		"heavier and heavier": {records: 350, weight: func(id int) int { return 200 * id }},
 	}
 	for name, table := range tables {
 		for way, walk := range heavyWalks {

@@ -441,7 +441,7 @@ func TestResponse_LargeBufferNotPooled(t *testing.T) {
 		"a large buffer, a smaller body": {maxPooled * 3 / 4, maxPooled},
 	}
 	for name, body := range bodies {
-		for range 10 {
+		for range 3 {
 			c, _, _ := scripted(t, nil, answers(200, janeJSON+strings.Repeat(" ", body.size)))
 			limitResponses(c, int64(body.limit))
 			_, err := c.User.Get(context.Background(), "jane")
