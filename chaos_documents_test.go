@@ -26,7 +26,7 @@ type chaosDocumentCall struct {
 
 // TestChaosDocuments checks that the returned UUIDs are the stored ones, and that nothing is
 // stored twice, with DocumentIDs and without.
-func TestChaosDocuments(t *testing.T) { chaosEachSeed(t, chaosDocuments(chaosHTTP1, 1_600)) }
+func TestChaosDocuments(t *testing.T) { chaosEachSeed(t, chaosDocuments(chaosHTTP1, 800)) }
 
 // chaosDocuments returns TestChaosDocuments in a network, with its usual number of writes.
 func chaosDocuments(network chaosNetwork, usual int) func(*testing.T, uint64) {

@@ -38,16 +38,16 @@ func TestChaosHTTP2(t *testing.T) {
 func testChaosHTTP2(t *testing.T, network chaosNetwork) {
 	t.Parallel()
 	t.Run("records", func(t *testing.T) {
-		chaosEachSeed(t, chaosRecords(network, 300, zeptest.WithRacyUpdates()))
+		chaosEachSeed(t, chaosRecords(network, 160, zeptest.WithRacyUpdates()))
 	})
 	t.Run("memory", func(t *testing.T) {
-		chaosEachSeed(t, chaosMemory(network, 300, zeptest.WithRacyUpdates()))
+		chaosEachSeed(t, chaosMemory(network, 160, zeptest.WithRacyUpdates()))
 	})
 	t.Run("documents", func(t *testing.T) {
-		chaosEachSeed(t, chaosDocuments(network, 200))
+		chaosEachSeed(t, chaosDocuments(network, 112))
 	})
 	t.Run("all documents", func(t *testing.T) {
-		chaosEachSeed(t, chaosDocumentAll(network, 48))
+		chaosEachSeed(t, chaosDocumentAll(network, 32))
 	})
 }
 
